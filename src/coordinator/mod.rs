@@ -1,0 +1,1 @@
+//! What the supervisor and a subordinate decide. Pure: no socket, thread, lock, clock or randomness.

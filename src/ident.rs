@@ -1,0 +1,283 @@
+//! The numbers and names that cross a boundary, each its own type.
+//!
+//! Owns no behaviour beyond validation, order and display.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Who an instance is: a random number that it chose itself when it joined.
+///
+/// It stays the same across reigns. It changes only when the instance was silent beyond the window limit and lost
+/// everything it held: an id that has ended never comes back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(u64);
+
+impl InstanceId {
+    /// The id with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the id.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text was not an instance id: sixteen hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParseIdError;
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an instance id is sixteen hexadecimal digits")
+    }
+}
+
+impl std::error::Error for ParseIdError {}
+
+impl FromStr for InstanceId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(ParseIdError);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| ParseIdError)
+    }
+}
+
+/// The number of a reign. It rises with every change of supervisor and is never shared by two of them.
+///
+/// It is no counter: a reign's epoch is at least the nanoseconds since 1970 at which its window closed, so that epochs
+/// rise across a complete restart as well, unless the clock was set back meanwhile. Zero means: no reign yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// The epoch with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the epoch.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A fencing token: one number per grant, rising across all grants of a group, reigns included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(u64);
+
+impl Token {
+    /// The token with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the token.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Which version of the registry: the reign and the number of the change within it. Compared in that order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// The reign that made this view.
+    pub epoch: Epoch,
+    /// The change within the reign; the view with which a window closes is 1.
+    pub n: u64,
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.n)
+    }
+}
+
+/// A place in a queue that the waiter was told: sorts waiters of several reigns into one order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    /// The reign that told the place.
+    pub epoch: Epoch,
+    /// The count of places told in that reign.
+    pub n: u64,
+}
+
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.n)
+    }
+}
+
+/// The number of a connection attempt, rising per instance: the entry belongs to the highest one seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attempt(u64);
+
+impl Attempt {
+    /// The attempt with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the attempt.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The attempt after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The number of a request, rising per instance and kept for the whole life of what it asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Request(u64);
+
+impl Request {
+    /// The request with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the request.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A name that the users of a group agree on: of the group itself, or of something in it that is coordinated.
+///
+/// 1 to 128 bytes of UTF-8 without control characters and without white space at either end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// The longest name, in bytes.
+    pub const LIMIT: usize = 128;
+
+    /// Checks the text and makes it a name.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] says what is wrong with it.
+    pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+        let text = text.into();
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > Self::LIMIT {
+            return Err(NameError::TooLong { bytes: text.len() });
+        }
+        if text.chars().any(char::is_control) {
+            return Err(NameError::Control);
+        }
+        if text.trim().len() != text.len() {
+            return Err(NameError::Padded);
+        }
+        Ok(Self(text.into_boxed_str()))
+    }
+
+    /// The text of the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text cannot be a [`Name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameError {
+    /// It has no characters.
+    Empty,
+    /// It is longer than [`Name::LIMIT`].
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// It has a control character, such as a line feed.
+    Control,
+    /// It begins or ends with white space.
+    Padded,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a name must have at least one character"),
+            Self::TooLong { bytes } => write!(f, "name of {bytes} bytes exceeds {}", Name::LIMIT),
+            Self::Control => f.write_str("a name may not have control characters"),
+            Self::Padded => f.write_str("a name may not begin or end with white space"),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        let long = "x".repeat(129);
+        for (text, outcome) in [
+            ("", Err(NameError::Empty)),
+            (" a", Err(NameError::Padded)),
+            ("a\n", Err(NameError::Control)),
+            (long.as_str(), Err(NameError::TooLong { bytes: 129 })),
+            ("photo sync ☂", Ok(())),
+        ] {
+            assert_eq!(Name::new(text).map(|_| ()), outcome, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_reads_back_from_its_own_text() {
+        let id = InstanceId::new(0x00ab_cdef_0123_4567);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "1", "+0abcdef01234567", "00abcdef012345678", "00abcdef0123456g"] {
+            assert_eq!(text.parse::<InstanceId>(), Err(ParseIdError), "{text:?}");
+        }
+    }
+}
