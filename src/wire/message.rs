@@ -1,4 +1,4 @@
-//! The messages: what the two sides say to each other. Plain values; bytes are the business of [`super::codec`].
+//! The messages: what the two sides say to each other. Plain values; bytes are the business of [`super::frame`].
 
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
 

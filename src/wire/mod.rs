@@ -1,3 +1,227 @@
-//! The wire.
+//! The wire: what two instances of a group say to each other over their TCP connection, wire version 1.
+//!
+//! This page is the format's only description. The code beside it is pure: it makes messages of bytes and bytes of
+//! messages and never touches a socket, a thread or a clock.
+//!
+//! # Framing
+//!
+//! A connection is two streams of frames, one in each direction, with nothing between frames. A frame is
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | *length*: u32, the bytes that follow it, the kind included |
+//! | 1 | *kind*: which message |
+//! | length − 1 | *body*: the fields of the message in the order given here, without padding |
+//!
+//! A frame is written with one write. The client is who connected; it speaks first.
+//!
+//! # Types
+//!
+//! All numbers are unsigned and big-endian.
+//!
+//! | type | encoding |
+//! |---|---|
+//! | `u8` `u16` `u32` `u64` | 1, 2, 4, 8 bytes |
+//! | `bool` | u8: 0 no, 1 yes, nothing else |
+//! | `text` | u16 length in bytes, UTF-8 |
+//! | `name` | a text of 1 to 128 bytes, no control character, no white space at either end |
+//! | `bytes` | u32 length, bytes |
+//! | `option T` | u8: 0 none, nothing follows; 1 some, `T` follows |
+//! | `list T` | u32 count, then so many `T` |
+//! | `id`, `epoch`, `token`, `attempt`, `request` | u64 |
+//! | `stamp` | epoch, u64: a version of the registry, or of a state value; all zero: none |
+//! | `ticket` | epoch, u64: a place in a queue |
+//! | `reason` | a text of at most 1024 bytes, for people |
+//! | `value` | bytes, at most [`VALUE_LIMIT`] |
+//! | `end` | u8: 0 left, 1 failed, 2 evicted |
+//! | `sort` | u8: 0 known (in the last closed view), 1 heard (during an open window), 2 forfeited |
+//! | `mode` | u8: 0 exclusive; 1 shared; 2 permits, then u32 count, at least 1, and u32 limit |
+//! | `want` | request, name of the lock, mode |
+//! | `profile` | u32 pid, u32 program version, u64 milliseconds since 1970 of joining, u16 presence port or 0, bool paused, text label of at most 256 bytes, bytes payload of at most 4096 bytes |
+//! | `entry` | id, profile, u8 standing: 0 active, 1 paused, 2 hung, 3 aside |
+//! | `view` | stamp, token base of the reign |
+//!
+//! Every message has exactly one encoding: what decodes, encodes to the same bytes.
+//!
+//! # Bounds and errors
+//!
+//! A length is at most 4 KiB ([`LIMIT_BEFORE_TRUST`](frame::LIMIT_BEFORE_TRUST)) until the peer is trusted, then at
+//! most 1 MiB ([`LIMIT_AFTER_TRUST`](frame::LIMIT_AFTER_TRUST)). With trust sort 0, the only one yet, the supervisor
+//! trusts the client with the client's first frame, its Hello, and the client trusts the supervisor from the beginning:
+//! the first frame to the client may be a whole view. The length is judged when its four bytes have arrived, a text or
+//! bytes before they are copied, a count against the bytes behind it before room is made for the list.
+//!
+//! A length of 0, a length above the bound, a kind that the direction does not have, a body that ends within a field or
+//! goes on after the last, a text that is not UTF-8, a number that its field cannot have: each is a [`DecodeError`].
+//! The supervisor answers with Refused (protocol, and the error in words) and closes; a member closes. Nothing of the
+//! broken frame is acted upon.
+//!
+//! Lists that do not fit one frame travel in several: Entries and Names may be repeated, also with none in them. Where
+//! this page says "Names\*", zero or more such frames are meant.
+//!
+//! # Versions
+//!
+//! A frozen message keeps its kind and its body in every wire version, so that two builds that meet can tell each other
+//! that they differ, and what is held survives it. Frozen are **Hello, Held, Wants, ClaimsEnd, Forfeited, Lost**, and
+//! **Refused** with reason 0, without which the refused side could not read why. A supervisor that reads a Hello of
+//! another version answers with that Refused and closes. Every other change of a body, a kind or a bound is a new
+//! version.
+//!
+//! # Order
+//!
+//! **Member.** Without waiting for an answer, in one write: Hello, Join, Names\*, Departed\*, Held\*, Wants\*, Value\*,
+//! Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
+//! accounts for the member. Before its Welcome it sends no request, but it may already Cancel, Release and Decline what
+//! it claimed.
+//!
+//! The supervisor answers one of these:
+//!
+//! - Refused, and closes.
+//! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
+//! - To a newcomer or a returning member outside a window: Entries\*, Names (forfeited)\*, Welcome with a view.
+//! - To a survivor in an open window: Names (heard)\*, Welcome without a view; when the window closes, Entries\*,
+//!   Names (forfeited)\*, Opened.
+//! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
+//!
+//! Then Deltas, each on top of the view before. No Queued, Grant, Token, Stored, Complete, Go or Value comes before the
+//! Welcome or Opened that carries a view.
+//!
+//! **Observer.** Hello, and nothing else but Ping, Pong and Leave. The answer is that to a newcomer.
+//!
+//! # From the client
+//!
+//! **1 Hello**: u32 0x42454C4C ("BELL"), u16 wire version, u8 purpose (0 member, 1 observer), id, attempt, u8 trust
+//! sort (0 open), u16 length and so many bytes of the trust sort's own (none for 0). *Frozen.* First frame of every
+//! connection and only there. The attempt rises with every Hello of an instance; of two connections of one id the
+//! higher counts. An observer's id means nothing. A first word that is not the magic number is a stranger. The layout
+//! is frozen, the trust sorts are not: a Hello of another version whose rest cannot be read is answered like one whose
+//! rest can.
+//!
+//! **2 Join**: name of the group, stamp of the last closed view (zero: a newcomer), highest epoch heard of, highest
+//! token or token base heard of, profile. From a member, second. What it knows follows.
+//!
+//! **3 Names**: sort, list id. From a joining member: the instances in its last closed view (known), those heard of in
+//! a window that it saw open (heard), those that are not to be waited for again (forfeited).
+//!
+//! **4 Departed**: id, end. From a joining member: an instance that the old reign's supervisor said had ended, and how.
+//! Nobody waits for it.
+//!
+//! **5 Held**: want, token. *Frozen.* From a joining member: it holds this, under this token. Confirmed in silence,
+//! with a fresh Token, or answered with Lost.
+//!
+//! **6 Wants**: want, option ticket. *Frozen.* From a joining member: it waits for this, at this place if it was told
+//! one. Answered as an Acquire is, once the window is closed.
+//!
+//! **7 ClaimsEnd**: nothing. *Frozen.* From a joining member: all was said. The handshake's answer follows.
+//!
+//! **8 Acquire**: want. From a member that wants a grant. Grant, Queued or Denied follows, after Queued a Grant.
+//!
+//! **9 Cancel**: request. From a member that no longer waits for the request. No answer; if a Grant crosses it, Decline
+//! follows.
+//!
+//! **10 Release**: request. From a holder that took the grant and is done. No answer.
+//!
+//! **11 Decline**: request. From a member that was granted what nobody waits for any more. No answer. Unlike a Release
+//! it does not vouch for what the lock protects.
+//!
+//! **12 Put**: request, name of the key, option stamp (write only if the key has this version; zero: only if never
+//! written), option value (none deletes). From a member. Stored, Conflict or Denied follows.
+//!
+//! **13 Value**: name of the key, stamp version, id writer, request of the writer, option value (none: deleted). From a
+//! joining member: a state value that it has. Of several for a key the highest version counts.
+//!
+//! **14 Arrive**: request, name of the barrier, u32 parties, at least 1. From a member that waits at a barrier. Go or
+//! Denied follows.
+//!
+//! **15 Completed**: name of the barrier, stamp generation. From a joining member that had Complete: its waiters are
+//! let go.
+//!
+//! **16 Leave**: nothing. From whoever leaves; the end of the connection follows and is no failure.
+//!
+//! **17 Ping**: u64. From a member that has waited too long. Pong with the number follows.
+//!
+//! **18 Pong**: u64. The answer to a Ping.
+//!
+//! # From the supervisor
+//!
+//! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
+//! protocol, reason; 4 slow; 5 leaving. *Frozen with 0.* The end of the connection follows. Nothing was changed.
+//!
+//! **65 Forfeited**: nothing. *Frozen.* To a member whose id has ended while it was silent. The end of the connection
+//! follows.
+//!
+//! **66 Entries**: list entry. A part of a whole view, for the Welcome or Opened that follows.
+//!
+//! **67 Names**: sort, list id. Heard: before a Welcome without a view, who has come so far. Forfeited: before a
+//! Welcome with a view or an Opened, who is not to be waited for again.
+//!
+//! **68 Welcome**: id of the supervisor, u32 its pid, option view. Completes the handshake. With a view, the Entries
+//! before are that view. Without one, the window is open, and Opened follows.
+//!
+//! **69 Opened**: id of the supervisor, view, list of id and end. To every member that was accounted for: the window
+//! closed, the Entries before are the whole view, the list says who ended between the last reign's view and it.
+//!
+//! **70 Delta**: stamp, list entry, list of id and end. To everybody with a view, at every change: the number of the
+//! view after it, entries that are new or changed, entries that ended.
+//!
+//! **71 Queued**: request, ticket, u32 waiters ahead. To a member: the request waits, at this place. A Grant follows.
+//!
+//! **72 Grant**: request, token, u8 abandoned: 0 clean; 1 died, then id of who died; 2 unknown. To a member: the
+//! request is granted. Release, Decline, or the member's end follows.
+//!
+//! **73 Token**: request, token. To a holder: its grant goes on under this token.
+//!
+//! **74 Lost**: request. *Frozen.* To a holder: its grant was revoked. No answer.
+//!
+//! **75 Denied**: request, reason. To a member: the request is refused and nothing was queued.
+//!
+//! **76 Value**: as 13. To every connection that has a view: this is the key's value now. Before the Stored of its
+//! writer.
+//!
+//! **77 Stored**: request, stamp version. To a writer: every connection welcomed before has the value.
+//!
+//! **78 Conflict**: request, stamp. To a writer: the key has this version and not the expected one.
+//!
+//! **79 Complete**: name of the barrier, stamp generation. To every waiter of the generation, before any Go.
+//!
+//! **80 Go**: request. To a waiter: the barrier lets it pass.
+//!
+//! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate. The end of the connection follows.
+//!
+//! **82 Ping**: u64. To a member for which somebody has waited too long. Pong with the number follows.
+//!
+//! **83 Pong**: u64. The answer to a Ping.
 
+pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a new message is a new wire version, and whoever matches on it has to say what becomes of it"
+)]
 pub mod message;
+
+mod body;
+mod codec;
+mod display;
+mod error;
+mod kind;
+mod parts;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use self::error::DecodeError;
+pub use self::split::{chunk_entries, chunk_ids};
+
+/// The version of the wire that this build speaks. It changes with every change that another build would misread.
+pub const WIRE_VERSION: u16 = 1;
+
+/// The largest state value, in bytes: with its key and its numbers it fits a frame.
+pub const VALUE_LIMIT: usize = frame::LIMIT_AFTER_TRUST - 1024;
+
+/// The longest reason, in bytes. What is longer is cut short when it is sent.
+pub const REASON_LIMIT: usize = 1024;
+
+/// The first word of a connection, "BELL": tells a stranger before anything else is looked at.
+const MAGIC: u32 = 0x4245_4C4C;

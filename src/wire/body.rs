@@ -1,0 +1,148 @@
+//! Bodies: which fields follow which kind.
+
+use super::codec::{Part, Reader, Writer};
+use super::error::DecodeError;
+use super::frame::{Message, append};
+use super::kind::{to_member, to_supervisor};
+use super::message::{Hello, ToMember, ToSupervisor};
+
+impl Message for ToSupervisor {
+    fn encode(&self, out: &mut Vec<u8>) {
+        use to_supervisor as kind;
+        match self {
+            Self::Hello(hello) => whole(out, kind::HELLO, hello),
+            Self::Join(join) => whole(out, kind::JOIN, join),
+            Self::Names(sort, ids) => append(out, kind::NAMES, |to| {
+                sort.put(to);
+                ids.put(to);
+            }),
+            Self::Departed(id, reason) => append(out, kind::DEPARTED, |to| {
+                id.put(to);
+                reason.put(to);
+            }),
+            Self::Held(claim) => whole(out, kind::HELD, claim),
+            Self::Wants(claim) => whole(out, kind::WANTS, claim),
+            Self::ClaimsEnd => append(out, kind::CLAIMS_END, nothing),
+            Self::Acquire(want) => whole(out, kind::ACQUIRE, want),
+            Self::Cancel(request) => whole(out, kind::CANCEL, request),
+            Self::Release(request) => whole(out, kind::RELEASE, request),
+            Self::Decline(request) => whole(out, kind::DECLINE, request),
+            Self::Put(put) => whole(out, kind::PUT, put),
+            Self::Value(value) => whole(out, kind::VALUE, value),
+            Self::Arrive(arrive) => whole(out, kind::ARRIVE, arrive),
+            Self::Completed(generation) => whole(out, kind::COMPLETED, generation),
+            Self::Leave => append(out, kind::LEAVE, nothing),
+            Self::Ping(number) => append(out, kind::PING, |to| to.u64(*number)),
+            Self::Pong(number) => append(out, kind::PONG, |to| to.u64(*number)),
+        }
+    }
+
+    fn decode(kind: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        use to_supervisor as kinds;
+        let mut from = Reader::new(body);
+        let message = match kind {
+            kinds::HELLO => return Hello::from_body(kind, body).map(Self::Hello),
+            kinds::JOIN => Self::Join(Part::take(&mut from)?),
+            kinds::NAMES => Self::Names(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::DEPARTED => Self::Departed(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::HELD => Self::Held(Part::take(&mut from)?),
+            kinds::WANTS => Self::Wants(Part::take(&mut from)?),
+            kinds::CLAIMS_END => Self::ClaimsEnd,
+            kinds::ACQUIRE => Self::Acquire(Part::take(&mut from)?),
+            kinds::CANCEL => Self::Cancel(Part::take(&mut from)?),
+            kinds::RELEASE => Self::Release(Part::take(&mut from)?),
+            kinds::DECLINE => Self::Decline(Part::take(&mut from)?),
+            kinds::PUT => Self::Put(Part::take(&mut from)?),
+            kinds::VALUE => Self::Value(Part::take(&mut from)?),
+            kinds::ARRIVE => Self::Arrive(Part::take(&mut from)?),
+            kinds::COMPLETED => Self::Completed(Part::take(&mut from)?),
+            kinds::LEAVE => Self::Leave,
+            kinds::PING => Self::Ping(from.u64(PING_FIELD)?),
+            kinds::PONG => Self::Pong(from.u64(PING_FIELD)?),
+            other => return Err(DecodeError::UnknownKind(other)),
+        };
+        from.finish(kind).map(|()| message)
+    }
+}
+
+impl Message for ToMember {
+    fn encode(&self, out: &mut Vec<u8>) {
+        use to_member as kind;
+        match self {
+            Self::Refused(refusal) => whole(out, kind::REFUSED, refusal),
+            Self::Forfeited => append(out, kind::FORFEITED, nothing),
+            Self::Entries(entries) => whole(out, kind::ENTRIES, entries),
+            Self::Names(sort, ids) => append(out, kind::NAMES, |to| {
+                sort.put(to);
+                ids.put(to);
+            }),
+            Self::Welcome(welcome) => whole(out, kind::WELCOME, welcome),
+            Self::Opened(opened) => whole(out, kind::OPENED, opened),
+            Self::Delta(delta) => whole(out, kind::DELTA, delta),
+            Self::Queued(queued) => whole(out, kind::QUEUED, queued),
+            Self::Grant(grant) => whole(out, kind::GRANT, grant),
+            Self::Token(request, token) => append(out, kind::TOKEN, |to| {
+                request.put(to);
+                token.put(to);
+            }),
+            Self::Lost(request) => whole(out, kind::LOST, request),
+            Self::Denied(request, reason) => append(out, kind::DENIED, |to| {
+                request.put(to);
+                reason.put(to);
+            }),
+            Self::Value(value) => whole(out, kind::VALUE, value),
+            Self::Stored(request, stamp) => append(out, kind::STORED, |to| {
+                request.put(to);
+                stamp.put(to);
+            }),
+            Self::Conflict(request, stamp) => append(out, kind::CONFLICT, |to| {
+                request.put(to);
+                stamp.put(to);
+            }),
+            Self::Complete(generation) => whole(out, kind::COMPLETE, generation),
+            Self::Go(request) => whole(out, kind::GO, request),
+            Self::Leave(sort) => whole(out, kind::LEAVE, sort),
+            Self::Ping(number) => append(out, kind::PING, |to| to.u64(*number)),
+            Self::Pong(number) => append(out, kind::PONG, |to| to.u64(*number)),
+        }
+    }
+
+    fn decode(kind: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        use to_member as kinds;
+        let mut from = Reader::new(body);
+        let message = match kind {
+            kinds::REFUSED => Self::Refused(Part::take(&mut from)?),
+            kinds::FORFEITED => Self::Forfeited,
+            kinds::ENTRIES => Self::Entries(Part::take(&mut from)?),
+            kinds::NAMES => Self::Names(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::WELCOME => Self::Welcome(Part::take(&mut from)?),
+            kinds::OPENED => Self::Opened(Part::take(&mut from)?),
+            kinds::DELTA => Self::Delta(Part::take(&mut from)?),
+            kinds::QUEUED => Self::Queued(Part::take(&mut from)?),
+            kinds::GRANT => Self::Grant(Part::take(&mut from)?),
+            kinds::TOKEN => Self::Token(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::LOST => Self::Lost(Part::take(&mut from)?),
+            kinds::DENIED => Self::Denied(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::VALUE => Self::Value(Part::take(&mut from)?),
+            kinds::STORED => Self::Stored(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::CONFLICT => Self::Conflict(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::COMPLETE => Self::Complete(Part::take(&mut from)?),
+            kinds::GO => Self::Go(Part::take(&mut from)?),
+            kinds::LEAVE => Self::Leave(Part::take(&mut from)?),
+            kinds::PING => Self::Ping(from.u64(PING_FIELD)?),
+            kinds::PONG => Self::Pong(from.u64(PING_FIELD)?),
+            other => return Err(DecodeError::UnknownKind(other)),
+        };
+        from.finish(kind).map(|()| message)
+    }
+}
+
+/// Appends a frame whose body is this one part.
+fn whole(out: &mut Vec<u8>, kind: u8, part: &impl Part) {
+    append(out, kind, |to| part.put(to));
+}
+
+/// The body of a message that its kind says in full.
+fn nothing(_: &mut Writer<'_>) {}
+
+const PING_FIELD: &str = "number of the ping";

@@ -1,0 +1,196 @@
+//! Messages in one line each, for the trace log: who and how many, never the application's bytes.
+
+use std::fmt;
+
+use super::message::{
+    Abandoned, EndReason, Hello, LeaveSort, Mode, NameSort, Purpose, Refusal, Standing, ToMember, ToSupervisor, Value,
+    ViewHead, Want,
+};
+
+impl fmt::Display for ToSupervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hello(Hello { wire, purpose, trust: _, id, attempt }) => {
+                let purpose = match purpose {
+                    Purpose::Member => "member",
+                    Purpose::Observer => "observer",
+                };
+                write!(f, "hello {purpose} {id} attempt {} wire {wire}", attempt.number())
+            }
+            Self::Join(join) => write!(
+                f,
+                "join {:?} view {} epoch {} base {} pid {}",
+                join.group.as_str(),
+                join.stamp,
+                join.epoch,
+                join.base,
+                join.profile.pid
+            ),
+            Self::Names(sort, ids) => write!(f, "names {sort} {}", ids.len()),
+            Self::Departed(id, reason) => write!(f, "departed {id} {reason}"),
+            Self::Held(claim) => write!(f, "held {} token {}", claim.want, claim.token),
+            Self::Wants(claim) => match claim.ticket {
+                Some(ticket) => write!(f, "wants {} ticket {ticket}", claim.want),
+                None => write!(f, "wants {}", claim.want),
+            },
+            Self::ClaimsEnd => f.write_str("claims end"),
+            Self::Acquire(want) => write!(f, "acquire {want}"),
+            Self::Cancel(request) => write!(f, "cancel #{request}"),
+            Self::Release(request) => write!(f, "release #{request}"),
+            Self::Decline(request) => write!(f, "decline #{request}"),
+            Self::Put(put) => {
+                write!(f, "put #{} {:?} {}", put.request, put.key.as_str(), Size(put.bytes.as_deref()))?;
+                put.expected.map_or(Ok(()), |version| write!(f, " if {version}"))
+            }
+            Self::Value(value) => write!(f, "value {value}"),
+            Self::Arrive(arrive) => {
+                write!(f, "arrive #{} {:?} of {}", arrive.request, arrive.name.as_str(), arrive.parties)
+            }
+            Self::Completed(generation) => {
+                write!(f, "completed {:?} {}", generation.name.as_str(), generation.number)
+            }
+            Self::Leave => f.write_str("leave"),
+            Self::Ping(number) => write!(f, "ping {number}"),
+            Self::Pong(number) => write!(f, "pong {number}"),
+        }
+    }
+}
+
+impl fmt::Display for ToMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
+            Self::Forfeited => f.write_str("forfeited"),
+            Self::Entries(entries) => write!(f, "entries {}", entries.len()),
+            Self::Names(sort, ids) => write!(f, "names {sort} {}", ids.len()),
+            Self::Welcome(welcome) => {
+                write!(f, "welcome by {} pid {} ", welcome.supervisor, welcome.pid)?;
+                match welcome.view {
+                    Some(view) => write!(f, "{view}"),
+                    None => f.write_str("window open"),
+                }
+            }
+            Self::Opened(opened) => {
+                write!(f, "opened by {} {} departed {}", opened.supervisor, opened.view, opened.departed.len())
+            }
+            Self::Delta(delta) => {
+                write!(f, "delta {} entries {} ended {}", delta.stamp, delta.entries.len(), delta.ended.len())
+            }
+            Self::Queued(queued) => {
+                write!(f, "queued #{} ticket {} ahead {}", queued.request, queued.ticket, queued.ahead)
+            }
+            Self::Grant(grant) => write!(f, "grant #{} token {} {}", grant.request, grant.token, grant.abandoned),
+            Self::Token(request, token) => write!(f, "token #{request} {token}"),
+            Self::Lost(request) => write!(f, "lost #{request}"),
+            Self::Denied(request, reason) => write!(f, "denied #{request} {reason:?}"),
+            Self::Value(value) => write!(f, "value {value}"),
+            Self::Stored(request, stamp) => write!(f, "stored #{request} {stamp}"),
+            Self::Conflict(request, stamp) => write!(f, "conflict #{request} {stamp}"),
+            Self::Complete(generation) => {
+                write!(f, "complete {:?} {}", generation.name.as_str(), generation.number)
+            }
+            Self::Go(request) => write!(f, "go #{request}"),
+            Self::Leave(LeaveSort::Leaving) => f.write_str("leave group"),
+            Self::Leave(LeaveSort::Resigning) => f.write_str("leave office"),
+            Self::Ping(number) => write!(f, "ping {number}"),
+            Self::Pong(number) => write!(f, "pong {number}"),
+        }
+    }
+}
+
+impl fmt::Display for NameSort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Known => "known",
+            Self::Heard => "heard",
+            Self::Forfeited => "forfeited",
+        })
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left => "left",
+            Self::Failed => "failed",
+            Self::Evicted => "evicted",
+        })
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Hung => "hung",
+            Self::Aside => "aside",
+        })
+    }
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {:?} {}", self.request, self.name.as_str(), self.mode)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exclusive => f.write_str("exclusive"),
+            Self::Shared => f.write_str("shared"),
+            Self::Permits { count, limit } => write!(f, "{count} of {limit}"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wire { supervisor, client } => {
+                write!(f, "the supervisor speaks wire version {supervisor}, the client {client}")
+            }
+            Self::Group => f.write_str("the port belongs to another group"),
+            Self::Full { limit } => write!(f, "the supervisor has {limit} members and bears no more"),
+            Self::Protocol(reason) => write!(f, "the client broke the protocol: {reason:?}"),
+            Self::Slow => f.write_str("the handshake took too long"),
+            Self::Leaving => f.write_str("the supervisor is leaving its office"),
+        }
+    }
+}
+
+impl fmt::Display for ViewHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "view {} base {}", self.stamp, self.base)
+    }
+}
+
+impl fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean => f.write_str("clean"),
+            Self::Died { who } => write!(f, "after the death of {who}"),
+            Self::Unknown => f.write_str("after unknown"),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, version, writer, request, bytes } = self;
+        write!(f, "{:?} {version} by {writer} #{request} {}", key.as_str(), Size(bytes.as_deref()))
+    }
+}
+
+/// How many bytes there are, in place of the bytes.
+struct Size<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for Size<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "{} bytes", bytes.len()),
+            None => f.write_str("deleted"),
+        }
+    }
+}

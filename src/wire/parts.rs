@@ -1,0 +1,391 @@
+//! What bodies are made of: the encoding of every struct and enum inside a message.
+
+use super::codec::{Part, Reader, Writer};
+use super::error::DecodeError;
+use super::message::{
+    Abandoned, Arrive, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello, Join, LeaveSort, Mode, NameSort,
+    Opened, Profile, Purpose, Put, Queued, Refusal, Standing, Trust, Value, ViewHead, Want, WantClaim, Welcome,
+};
+use super::{MAGIC, REASON_LIMIT, VALUE_LIMIT, WIRE_VERSION};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+
+/// Numbers that travel as one u64.
+macro_rules! numbers {
+    ($($type:ty = $field:literal,)*) => { $(
+        impl Part for $type {
+            const FIELD: &'static str = $field;
+            const MIN: usize = 8;
+
+            fn put(&self, to: &mut Writer<'_>) {
+                to.u64(self.number());
+            }
+
+            fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                from.u64(Self::FIELD).map(Self::new)
+            }
+        }
+    )* };
+}
+
+numbers! {
+    InstanceId = "instance id",
+    Epoch = "epoch",
+    Token = "token",
+    Attempt = "attempt",
+    Request = "request",
+}
+
+/// Enums without fields, which travel as one u8: one table for both directions.
+macro_rules! choices {
+    ($($type:ident = $field:literal { $($variant:ident = $number:literal,)* })*) => { $(
+        impl Part for $type {
+            const FIELD: &'static str = $field;
+            const MIN: usize = 1;
+
+            fn put(&self, to: &mut Writer<'_>) {
+                to.u8(match self { $(Self::$variant => $number,)* });
+            }
+
+            fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                match from.u8(Self::FIELD)? {
+                    $($number => Ok(Self::$variant),)*
+                    other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+                }
+            }
+        }
+    )* };
+}
+
+choices! {
+    Purpose = "purpose" { Member = 0, Observer = 1, }
+    NameSort = "sort of names" { Known = 0, Heard = 1, Forfeited = 2, }
+    EndReason = "end reason" { Left = 0, Failed = 1, Evicted = 2, }
+    Standing = "standing" { Active = 0, Paused = 1, Hung = 2, Aside = 3, }
+    LeaveSort = "sort of leave" { Leaving = 0, Resigning = 1, }
+}
+
+/// Structs that are their fields in this order.
+macro_rules! records {
+    ($($type:ident = $name:literal { $($field:ident: $part:ty,)* })*) => { $(
+        impl Part for $type {
+            const FIELD: &'static str = $name;
+            const MIN: usize = 0 $(+ <$part as Part>::MIN)*;
+
+            fn put(&self, to: &mut Writer<'_>) {
+                $(self.$field.put(to);)*
+            }
+
+            fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(Self { $($field: <$part as Part>::take(from)?,)* })
+            }
+        }
+    )* };
+}
+
+records! {
+    Join = "join" { group: Name, stamp: Stamp, epoch: Epoch, base: Token, profile: Profile, }
+    Want = "want" { request: Request, name: Name, mode: Mode, }
+    HeldClaim = "held claim" { want: Want, token: Token, }
+    WantClaim = "want claim" { want: Want, ticket: Option<Ticket>, }
+    Entry = "entry" { id: InstanceId, profile: Profile, standing: Standing, }
+    ViewHead = "view" { stamp: Stamp, base: Token, }
+    Opened = "opened" { supervisor: InstanceId, view: ViewHead, departed: Vec<(InstanceId, EndReason)>, }
+    Delta = "delta" { stamp: Stamp, entries: Vec<Entry>, ended: Vec<(InstanceId, EndReason)>, }
+    Grant = "grant" { request: Request, token: Token, abandoned: Abandoned, }
+    Put = "put" { request: Request, key: Name, expected: Option<Stamp>, bytes: Option<Box<[u8]>>, }
+    Value = "value" { key: Name, version: Stamp, writer: InstanceId, request: Request, bytes: Option<Box<[u8]>>, }
+    Generation = "generation" { name: Name, number: Stamp, }
+}
+
+impl Part for Stamp {
+    const FIELD: &'static str = "stamp";
+    const MIN: usize = 16;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        self.epoch.put(to);
+        to.u64(self.n);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { epoch: Epoch::take(from)?, n: from.u64(Self::FIELD)? })
+    }
+}
+
+impl Part for Ticket {
+    const FIELD: &'static str = "ticket";
+    const MIN: usize = 16;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        self.epoch.put(to);
+        to.u64(self.n);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { epoch: Epoch::take(from)?, n: from.u64(Self::FIELD)? })
+    }
+}
+
+/// The bytes of a state value.
+impl Part for Box<[u8]> {
+    const FIELD: &'static str = "state value";
+    const MIN: usize = 4;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        to.bytes(self);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        from.bytes(Self::FIELD, VALUE_LIMIT)
+    }
+}
+
+/// A reason in words.
+impl Part for Box<str> {
+    const FIELD: &'static str = "reason";
+    const MIN: usize = 2;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        to.text(self, REASON_LIMIT);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        from.text(Self::FIELD, REASON_LIMIT).map(Self::from)
+    }
+}
+
+impl Part for Hello {
+    const FIELD: &'static str = "hello";
+    const MIN: usize = 4 + 2 + Purpose::MIN + InstanceId::MIN + Attempt::MIN + Trust::MIN;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        to.u32(MAGIC);
+        to.u16(self.wire);
+        self.purpose.put(to);
+        self.id.put(to);
+        self.attempt.put(to);
+        self.trust.put(to);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match from.u32("magic number")? {
+            MAGIC => {}
+            other => return Err(DecodeError::Magic(other)),
+        }
+        let wire = from.u16("wire version")?;
+        Ok(Self {
+            wire,
+            purpose: Purpose::take(from)?,
+            id: InstanceId::take(from)?,
+            attempt: Attempt::take(from)?,
+            trust: Trust::take(from)?,
+        })
+    }
+}
+
+impl Hello {
+    /// Reads a whole body. What a Hello of another version has beyond the frozen part is beyond this build, and the
+    /// answer to it is the two versions, not what was odd about the bytes.
+    pub(super) fn from_body(kind: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader::new(body);
+        let outcome = Self::take(&mut from).and_then(|hello| from.finish(kind).map(|()| hello));
+        match (outcome, Self::version(body)) {
+            (Err(_), Some(version)) if version != WIRE_VERSION => Err(DecodeError::ForeignWire(version)),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// The wire version, if the body is a Hello at all.
+    fn version(body: &[u8]) -> Option<u16> {
+        let mut from = Reader::new(body);
+        (from.u32("magic number").ok()? == MAGIC).then_some(())?;
+        from.u16("wire version").ok()
+    }
+}
+
+/// The sort, then the sort's own bytes behind a length: room for a first word of a proof in a Hello that stays as it
+/// is.
+impl Part for Trust {
+    const FIELD: &'static str = "trust";
+    const MIN: usize = 1 + 2;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Open => {
+                to.u8(0);
+                to.u16(0);
+            }
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match (from.u8(Self::FIELD)?, from.u16(Self::FIELD)?) {
+            (0, 0) => Ok(Self::Open),
+            (0, len) => Err(DecodeError::TooLong { field: Self::FIELD, len: len.into(), limit: 0 }),
+            (other, _) => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+        }
+    }
+}
+
+impl Part for Profile {
+    const FIELD: &'static str = "profile";
+    const MIN: usize = 4 + 4 + 8 + 2 + 1 + 2 + 4;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        to.u32(self.pid);
+        to.u32(self.version);
+        to.u64(self.since);
+        to.u16(self.presence);
+        to.bool(self.paused);
+        to.text(&self.label, Self::LABEL_LIMIT);
+        to.bytes(&self.payload);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            pid: from.u32("pid")?,
+            version: from.u32("program version")?,
+            since: from.u64("time of joining")?,
+            presence: from.u16("presence port")?,
+            paused: from.bool("paused")?,
+            label: from.text("label", Self::LABEL_LIMIT)?.into(),
+            payload: from.bytes("payload", Self::PAYLOAD_LIMIT)?,
+        })
+    }
+}
+
+impl Part for Mode {
+    const FIELD: &'static str = "mode";
+    const MIN: usize = 1;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        match *self {
+            Self::Exclusive => to.u8(0),
+            Self::Shared => to.u8(1),
+            Self::Permits { count, limit } => {
+                to.u8(2);
+                to.u32(count);
+                to.u32(limit);
+            }
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match from.u8(Self::FIELD)? {
+            0 => Ok(Self::Exclusive),
+            1 => Ok(Self::Shared),
+            2 => Ok(Self::Permits { count: from.positive("permit count")?, limit: from.u32("permit limit")? }),
+            other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+        }
+    }
+}
+
+impl Part for Refusal {
+    const FIELD: &'static str = "refusal";
+    const MIN: usize = 1;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Wire { supervisor, client } => {
+                to.u8(0);
+                to.u16(*supervisor);
+                to.u16(*client);
+            }
+            Self::Group => to.u8(1),
+            Self::Full { limit } => {
+                to.u8(2);
+                to.u32(*limit);
+            }
+            Self::Protocol(reason) => {
+                to.u8(3);
+                reason.put(to);
+            }
+            Self::Slow => to.u8(4),
+            Self::Leaving => to.u8(5),
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match from.u8(Self::FIELD)? {
+            0 => Ok(Self::Wire {
+                supervisor: from.u16("the supervisor's wire version")?,
+                client: from.u16("the client's wire version")?,
+            }),
+            1 => Ok(Self::Group),
+            2 => Ok(Self::Full { limit: from.u32("limit of members")? }),
+            3 => Part::take(from).map(Self::Protocol),
+            4 => Ok(Self::Slow),
+            5 => Ok(Self::Leaving),
+            other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+        }
+    }
+}
+
+impl Part for Welcome {
+    const FIELD: &'static str = "welcome";
+    const MIN: usize = 8 + 4 + 1;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        self.supervisor.put(to);
+        to.u32(self.pid);
+        self.view.put(to);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { supervisor: Part::take(from)?, pid: from.u32("pid")?, view: Part::take(from)? })
+    }
+}
+
+impl Part for Queued {
+    const FIELD: &'static str = "queued";
+    const MIN: usize = 8 + 16 + 4;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        self.request.put(to);
+        self.ticket.put(to);
+        to.u32(self.ahead);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { request: Part::take(from)?, ticket: Part::take(from)?, ahead: from.u32("waiters ahead")? })
+    }
+}
+
+impl Part for Abandoned {
+    const FIELD: &'static str = "abandoned";
+    const MIN: usize = 1;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Clean => to.u8(0),
+            Self::Died { who } => {
+                to.u8(1);
+                who.put(to);
+            }
+            Self::Unknown => to.u8(2),
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match from.u8(Self::FIELD)? {
+            0 => Ok(Self::Clean),
+            1 => Ok(Self::Died { who: Part::take(from)? }),
+            2 => Ok(Self::Unknown),
+            other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+        }
+    }
+}
+
+impl Part for Arrive {
+    const FIELD: &'static str = "arrive";
+    const MIN: usize = 8 + 3 + 4;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        self.request.put(to);
+        self.name.put(to);
+        to.u32(self.parties);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { request: Part::take(from)?, name: Part::take(from)?, parties: from.positive("parties")? })
+    }
+}

@@ -1,0 +1,126 @@
+//! Messages of every kind, with something in every field.
+
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::wire::WIRE_VERSION;
+use crate::wire::message::*;
+
+pub(super) const ID: InstanceId = InstanceId::new(0x0102_0304_0506_0708);
+pub(super) const OTHER: InstanceId = InstanceId::new(0xfff0_0000_0000_000f);
+pub(super) const REQUEST: Request = Request::new(0x21);
+pub(super) const TOKEN: Token = Token::new(0x0011_2233_4455_6677);
+pub(super) const STAMP: Stamp = Stamp { epoch: Epoch::new(0x30), n: 0x31 };
+
+pub(super) fn name(text: &str) -> Name {
+    Name::new(text).expect("a literal name")
+}
+
+pub(super) fn profile() -> Profile {
+    Profile {
+        pid: 4242,
+        version: 2,
+        since: 1_700_000_000_000,
+        presence: 40_000,
+        paused: true,
+        label: "wörker 3".into(),
+        payload: [0, 255, 10].into(),
+    }
+}
+
+pub(super) fn hello() -> Hello {
+    Hello { wire: WIRE_VERSION, purpose: Purpose::Member, trust: Trust::Open, id: ID, attempt: Attempt::new(9) }
+}
+
+pub(super) fn want(mode: Mode) -> Want {
+    Want { request: REQUEST, name: name("catalog"), mode }
+}
+
+fn entry(id: InstanceId, standing: Standing) -> Entry {
+    Entry { id, profile: profile(), standing }
+}
+
+fn value(bytes: Option<Box<[u8]>>) -> Value {
+    Value { key: name("config"), version: STAMP, writer: ID, request: REQUEST, bytes }
+}
+
+fn view() -> ViewHead {
+    ViewHead { stamp: STAMP, base: TOKEN }
+}
+
+/// In the order of their kinds, some kinds more than once.
+pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
+    use ToSupervisor as M;
+    let permits = Mode::Permits { count: 3, limit: 25 };
+    let ticket = Some(Ticket { epoch: Epoch::new(5), n: 6 });
+    vec![
+        M::Hello(hello()),
+        M::Hello(Hello { purpose: Purpose::Observer, wire: 7, ..hello() }),
+        M::Join(Join {
+            group: name("photo-sync ☂"),
+            stamp: STAMP,
+            epoch: STAMP.epoch,
+            base: TOKEN,
+            profile: profile(),
+        }),
+        M::Names(NameSort::Known, vec![ID, OTHER]),
+        M::Names(NameSort::Forfeited, vec![]),
+        M::Departed(OTHER, EndReason::Evicted),
+        M::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN }),
+        M::Wants(WantClaim { want: want(Mode::Shared), ticket }),
+        M::Wants(WantClaim { want: want(permits), ticket: None }),
+        M::ClaimsEnd,
+        M::Acquire(want(permits)),
+        M::Cancel(REQUEST),
+        M::Release(REQUEST),
+        M::Decline(REQUEST),
+        M::Put(Put { request: REQUEST, key: name("config"), expected: Some(STAMP), bytes: Some([1, 2].into()) }),
+        M::Put(Put { request: REQUEST, key: name("config"), expected: None, bytes: None }),
+        M::Value(value(Some([].into()))),
+        M::Arrive(Arrive { request: REQUEST, name: name("phase-1"), parties: 4 }),
+        M::Completed(Generation { name: name("phase-1"), number: STAMP }),
+        M::Leave,
+        M::Ping(1),
+        M::Pong(u64::MAX),
+    ]
+}
+
+/// In the order of their kinds, some kinds more than once.
+pub(super) fn to_member() -> Vec<ToMember> {
+    use ToMember as M;
+    let grant = |abandoned| Grant { request: REQUEST, token: TOKEN, abandoned };
+    vec![
+        M::Refused(Refusal::Wire { supervisor: 1, client: 7 }),
+        M::Refused(Refusal::Group),
+        M::Refused(Refusal::Full { limit: 4096 }),
+        M::Refused(Refusal::Protocol("unknown kind 99".into())),
+        M::Refused(Refusal::Slow),
+        M::Refused(Refusal::Leaving),
+        M::Forfeited,
+        M::Entries(vec![entry(ID, Standing::Active), entry(OTHER, Standing::Aside)]),
+        M::Names(NameSort::Heard, vec![ID]),
+        M::Welcome(Welcome { supervisor: ID, pid: 77, view: Some(view()) }),
+        M::Welcome(Welcome { supervisor: ID, pid: 77, view: None }),
+        M::Opened(Opened { supervisor: ID, view: view(), departed: vec![(OTHER, EndReason::Left)] }),
+        M::Delta(Delta {
+            stamp: STAMP,
+            entries: vec![entry(ID, Standing::Hung)],
+            ended: vec![(OTHER, EndReason::Failed)],
+        }),
+        M::Queued(Queued { request: REQUEST, ticket: Ticket { epoch: Epoch::new(5), n: 6 }, ahead: 2 }),
+        M::Grant(grant(Abandoned::Clean)),
+        M::Grant(grant(Abandoned::Died { who: OTHER })),
+        M::Grant(grant(Abandoned::Unknown)),
+        M::Token(REQUEST, TOKEN),
+        M::Lost(REQUEST),
+        M::Denied(REQUEST, "not\nyou".into()),
+        M::Value(value(Some([7; 40].into()))),
+        M::Value(value(None)),
+        M::Stored(REQUEST, STAMP),
+        M::Conflict(REQUEST, STAMP),
+        M::Complete(Generation { name: name("phase-1"), number: STAMP }),
+        M::Go(REQUEST),
+        M::Leave(LeaveSort::Leaving),
+        M::Leave(LeaveSort::Resigning),
+        M::Ping(1),
+        M::Pong(2),
+    ]
+}
