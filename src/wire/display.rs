@@ -103,7 +103,6 @@ impl fmt::Display for NameSort {
         f.write_str(match self {
             Self::Known => "known",
             Self::Heard => "heard",
-            Self::Forfeited => "forfeited",
         })
     }
 }

@@ -52,7 +52,7 @@ pub enum ToMember {
     Forfeited,
     /// A part of a whole view, in as many frames as needed, before the `Welcome` or `Opened` that uses it.
     Entries(Vec<Entry>),
-    /// Ids: heard during an open window, or forfeited.
+    /// Ids heard during an open window.
     Names(NameSort, Vec<InstanceId>),
     /// The handshake is complete.
     Welcome(Welcome),
@@ -167,8 +167,6 @@ pub enum NameSort {
     Known,
     /// Heard during an open window, in no closed view yet.
     Heard,
-    /// Ended by the limit while alive; not to be waited for again.
-    Forfeited,
 }
 
 /// How an entry ended.

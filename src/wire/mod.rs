@@ -34,7 +34,7 @@
 //! | `reason` | a text of at most 1024 bytes, for people |
 //! | `value` | bytes, at most [`VALUE_LIMIT`] |
 //! | `end` | u8: 0 left, 1 failed, 2 evicted |
-//! | `sort` | u8: 0 known (in the last closed view), 1 heard (during an open window), 2 forfeited |
+//! | `sort` | u8: 0 known (in the last closed view), 1 heard (during an open window) |
 //! | `mode` | u8: 0 exclusive; 1 shared; 2 permits, then u32 count, at least 1, and u32 limit |
 //! | `want` | request, name of the lock, mode |
 //! | `profile` | u32 pid, u32 program version, u64 milliseconds since 1970 of joining, u16 presence port or 0, bool paused, text label of at most 256 bytes, bytes payload of at most 4096 bytes |
@@ -78,15 +78,15 @@
 //!
 //! - Refused, and closes.
 //! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
-//! - To a newcomer or a returning member outside a window: Entries\*, Names (forfeited)\*, Welcome with a view.
+//! - To a newcomer or a returning member outside a window: Entries\*, Welcome with a view.
 //! - To a survivor in an open window: Names (heard)\*, Welcome without a view; when the window closes, Entries\*,
-//!   Names (forfeited)\*, Opened.
+//!   Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Token, Stored, Complete, Go or Value comes before the
 //! Welcome or Opened that carries a view.
 //!
-//! **Observer.** Hello, and nothing else but Ping, Pong and Leave. The answer is that to a newcomer.
+//! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Ping, Pong and Leave. The answer is that to a newcomer.
 //!
 //! # From the client
 //!
@@ -98,10 +98,10 @@
 //! rest can.
 //!
 //! **2 Join**: name of the group, stamp of the last closed view (zero: a newcomer), highest epoch heard of, highest
-//! token or token base heard of, profile. From a member, second. What it knows follows.
+//! token or token base heard of, profile. From a member or an observer, second. What it knows follows.
 //!
 //! **3 Names**: sort, list id. From a joining member: the instances in its last closed view (known), those heard of in
-//! a window that it saw open (heard), those that are not to be waited for again (forfeited).
+//! a window that it saw open (heard).
 //!
 //! **4 Departed**: id, end. From a joining member: an instance that the old reign's supervisor said had ended, and how.
 //! Nobody waits for it.
@@ -112,7 +112,7 @@
 //! **6 Wants**: want, option ticket. *Frozen.* From a joining member: it waits for this, at this place if it was told
 //! one. Answered as an Acquire is, once the window is closed.
 //!
-//! **7 ClaimsEnd**: nothing. *Frozen.* From a joining member: all was said. The handshake's answer follows.
+//! **7 ClaimsEnd**: nothing. *Frozen.* From a joining member or an observer: all was said. The handshake's answer follows.
 //!
 //! **8 Acquire**: want. From a member that wants a grant. Grant, Queued or Denied follows, after Queued a Grant.
 //!
@@ -125,13 +125,14 @@
 //! it does not vouch for what the lock protects.
 //!
 //! **12 Put**: request, name of the key, option stamp (write only if the key has this version; zero: only if never
-//! written), option value (none deletes). From a member. Stored, Conflict or Denied follows.
+//! written), option value (none deletes). From a member. Stored, Conflict or Denied follows; in this release
+//! always Denied.
 //!
 //! **13 Value**: name of the key, stamp version, id writer, request of the writer, option value (none: deleted). From a
 //! joining member: a state value that it has. Of several for a key the highest version counts.
 //!
 //! **14 Arrive**: request, name of the barrier, u32 parties, at least 1. From a member that waits at a barrier. Go or
-//! Denied follows.
+//! Denied follows; in this release always Denied.
 //!
 //! **15 Completed**: name of the barrier, stamp generation. From a joining member that had Complete: its waiters are
 //! let go.
@@ -152,8 +153,7 @@
 //!
 //! **66 Entries**: list entry. A part of a whole view, for the Welcome or Opened that follows.
 //!
-//! **67 Names**: sort, list id. Heard: before a Welcome without a view, who has come so far. Forfeited: before a
-//! Welcome with a view or an Opened, who is not to be waited for again.
+//! **67 Names**: sort, list id. Always heard: before a Welcome without a view, who has come so far.
 //!
 //! **68 Welcome**: id of the supervisor, u32 its pid, option view. Completes the handshake. With a view, the Entries
 //! before are that view. Without one, the window is open, and Opened follows.

@@ -58,7 +58,7 @@ macro_rules! choices {
 
 choices! {
     Purpose = "purpose" { Member = 0, Observer = 1, }
-    NameSort = "sort of names" { Known = 0, Heard = 1, Forfeited = 2, }
+    NameSort = "sort of names" { Known = 0, Heard = 1, }
     EndReason = "end reason" { Left = 0, Failed = 1, Evicted = 2, }
     Standing = "standing" { Active = 0, Paused = 1, Hung = 2, Aside = 3, }
     LeaveSort = "sort of leave" { Leaving = 0, Resigning = 1, }

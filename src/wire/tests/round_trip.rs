@@ -74,7 +74,7 @@ fn profile() -> impl Strategy<Value = Profile> {
 }
 
 fn sort() -> impl Strategy<Value = NameSort> {
-    prop_oneof![Just(NameSort::Known), Just(NameSort::Heard), Just(NameSort::Forfeited)]
+    prop_oneof![Just(NameSort::Known), Just(NameSort::Heard)]
 }
 
 fn ended() -> impl Strategy<Value = (InstanceId, EndReason)> {

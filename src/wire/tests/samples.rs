@@ -62,7 +62,7 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
             profile: profile(),
         }),
         M::Names(NameSort::Known, vec![ID, OTHER]),
-        M::Names(NameSort::Forfeited, vec![]),
+        M::Names(NameSort::Heard, vec![]),
         M::Departed(OTHER, EndReason::Evicted),
         M::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN }),
         M::Wants(WantClaim { want: want(Mode::Shared), ticket }),
