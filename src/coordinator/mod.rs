@@ -3,3 +3,4 @@
 #![allow(clippy::exhaustive_enums, reason = "hidden from users; the runtime must answer every case")]
 
 pub mod election;
+pub mod grants;

@@ -1,0 +1,381 @@
+//! All locks of one reign, decided at the supervisor.
+//!
+//! Requests, claims and ends of members go in; [`Grants::take_told`] gives what the members have to be told. Owns no
+//! socket, thread, lock, clock or randomness, and never refuses a call: what members say is theirs to choose, so every
+//! sequence of calls with any ids and numbers is harmless.
+//!
+//! A reign's grants pass through three phases. *Collecting*, while the window is open: claims and requests are noted.
+//! *Closed*, from [`Grants::close`]: claims were judged and are holdings, nothing is granted yet. *Open*, from
+//! [`Grants::open`].
+//!
+//! # Order
+//!
+//! First come, first served. The queue of a name has the promised places first, by ticket, then those not told yet, in
+//! order of arrival. Only waiters that are not ready (set aside, paused, hung) are passed over, and a waiter who
+//! becomes ready before it was ever told a place gets the last one of that moment. A shared request waits behind every
+//! ready waiter, so writers are not starved; permits that do not fit block those behind them, so that who wants many is
+//! not starved by those who want few.
+//! A ticket counts only among the claims of the window, and only if it is of an earlier reign: later it could only take
+//! a place that was promised to somebody else meanwhile.
+//!
+//! # Tokens
+//!
+//! One counter for all names. A reign uses at most 2^32 - 1 tokens above its base, because the base of the next one may
+//! be just 2^32 higher; when they are used up nothing is granted any more, and a new reign is needed.
+//!
+//! # What became of the owner before
+//!
+//! A flag per name, which is never clean by mistake:
+//!
+//! | the holding ended | the flag |
+//! |---|---|
+//! | by a release, exclusive | clean |
+//! | by a release, permits | clean if the holder was told of the flag as it stands; otherwise as it was |
+//! | by a release, shared | as it was: who may only look repairs nothing |
+//! | by a decline, or not claimed by a member that is back | as it was |
+//! | because the holder left | unknown if it was clean: it may have stopped in the middle |
+//! | because the holder failed or forfeited | died |
+//!
+//! Flags do not survive their reign. A name that was held or claimed across the change begins as unknown, and only an
+//! exclusive holder vouches for it: it was alone, so its release says that all is well. Somebody who shares or has some
+//! of the permits cannot know about the others. Names without claims begin as unknown if the reign before failed, if
+//! the window was closed by its limit, or if a claim was forgotten in it; otherwise as clean.
+
+mod back;
+mod flags;
+mod lock;
+mod look;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::flags::Flags;
+use self::lock::{End, Key, Lock, Place, Shape, same};
+pub use self::look::{Holder, Waiter};
+use self::window::Window;
+use crate::ident::{Epoch, InstanceId, Name, Request, Ticket, Token};
+use crate::wire::message::{Grant, Mode, Queued, ToMember, Want};
+
+/// Something that a member has to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whom.
+    pub to: InstanceId,
+    /// What: `Queued`, `Grant`, `Token`, `Lost` or `Denied`.
+    pub what: ToMember,
+}
+
+/// All locks of one reign. See the [module](self).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grants {
+    phase: Phase,
+    /// What was said while collecting; empty afterwards.
+    window: Window,
+    /// The names that somebody holds or waits for; empty while collecting.
+    locks: BTreeMap<Name, Lock>,
+    /// Every request that holds or waits, exactly once.
+    live: BTreeMap<Key, Live>,
+    /// The names that nobody holds or waits for.
+    flags: Flags,
+    /// The limits that were set by [`Grants::resize`]. As bounded as the state that the caller takes them from.
+    limits: BTreeMap<Name, u32>,
+    /// Who can take a grant.
+    ready: BTreeSet<InstanceId>,
+    epoch: Epoch,
+    /// The last token given; never above `ceiling` by a grant.
+    last: u64,
+    ceiling: u64,
+    /// The last ticket of this reign.
+    tickets: u64,
+    /// How many requests have come.
+    arrivals: u64,
+    told: Vec<Told>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Collecting,
+    Closed,
+    Open,
+}
+
+/// Where a request is.
+#[derive(Clone, Debug, PartialEq)]
+struct Live {
+    name: Name,
+    /// Its place in the queue; `None`: it holds.
+    place: Option<Place>,
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Grants {
+    /// The grants of a reign that begins: claims are collected, nothing is granted.
+    pub const fn new() -> Self {
+        Self {
+            phase: Phase::Collecting,
+            window: Window::new(),
+            locks: BTreeMap::new(),
+            live: BTreeMap::new(),
+            flags: Flags::new(),
+            limits: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            epoch: Epoch::new(0),
+            last: 0,
+            ceiling: 0,
+            tickets: 0,
+            arrivals: 0,
+            told: Vec::new(),
+        }
+    }
+
+    /// Begins to grant: call it when `Opened` was written to everyone. Waiters that are ready are granted or told their
+    /// places. Does nothing unless the grants are closed.
+    pub fn open(&mut self) {
+        if self.phase == Phase::Closed {
+            self.phase = Phase::Open;
+            let names: Vec<Name> = self.locks.keys().cloned().collect();
+            self.settle_all(names);
+        }
+    }
+
+    /// `from` asks for something. Before [`Grants::open`] the request is only queued.
+    ///
+    /// A repetition of a live request is ignored. [`ToMember::Denied`] answers what can never be granted: permits above
+    /// the limit or none at all, a mode that does not go with the way the name is used, and a request number that is in
+    /// use for something else.
+    pub fn acquire(&mut self, from: InstanceId, want: Want) {
+        let (request, name) = (want.request, want.name.clone());
+        let answer = match self.phase {
+            Phase::Collecting => self.window.ask(from, want, None),
+            Phase::Closed | Phase::Open => {
+                let place = self.arrival();
+                self.enqueue(from, want, place)
+            }
+        };
+        if let Err(reason) = answer {
+            self.deny(from, request, reason);
+        }
+        self.settle(&name);
+    }
+
+    /// `from` waits no more. A request that was granted meanwhile stays granted: its owner declines it.
+    pub fn cancel(&mut self, from: InstanceId, request: Request) {
+        if self.phase == Phase::Collecting {
+            self.window.cancel(from, request);
+        } else if let Some(place) = self.live.get(&(from, request)).and_then(|live| live.place) {
+            let name = self.unqueue((from, request), place);
+            self.settle_all(name);
+        }
+    }
+
+    /// `from` took the grant and is done with it. Nothing happens unless it holds.
+    pub fn release(&mut self, from: InstanceId, request: Request) {
+        self.give_back((from, request), End::Released);
+    }
+
+    /// `from` gives back a grant that nobody waited for. Nothing happens unless it holds.
+    pub fn decline(&mut self, from: InstanceId, request: Request) {
+        self.give_back((from, request), End::Declined);
+    }
+
+    /// Says whether the instance is connected and active, so that it can take grants. One that is not, because it is
+    /// set aside, paused or hung, keeps what it holds and its places, and is passed over. An instance of which this was
+    /// never said is not ready.
+    pub fn set_ready(&mut self, id: InstanceId, ready: bool) {
+        let changed = if ready { self.ready.insert(id) } else { self.ready.remove(&id) };
+        if !changed {
+            return;
+        }
+        let mut touched = BTreeSet::new();
+        for (_, live) in self.live.range(all_of(id)) {
+            if let (Some(place), Some(lock)) = (live.place, self.locks.get_mut(&live.name)) {
+                lock.set_ready(place, ready);
+                touched.insert(live.name.clone());
+            }
+        }
+        // Also when it is ready no more: those behind it may fit now.
+        self.settle_all(touched);
+    }
+
+    /// The entry of the instance has ended: all it waited for is gone and all it held is free. `died`: it failed or was
+    /// evicted, and did not leave.
+    pub fn end(&mut self, id: InstanceId, died: bool) {
+        self.ready.remove(&id);
+        let end = if died { End::Died } else { End::Left };
+        if self.phase == Phase::Collecting {
+            self.window.end(id, end);
+        } else {
+            self.drop_all(id, end);
+        }
+    }
+
+    /// Forgets what the instance claimed and asked for, because it forfeited, left, or comes again. After the window
+    /// this is the end of all it holds and waits for, as if it had left.
+    pub fn forget(&mut self, from: InstanceId) {
+        if self.phase == Phase::Collecting {
+            self.window.forget(from);
+        } else {
+            self.drop_all(from, End::Left);
+        }
+    }
+
+    /// Sets how many permits a name has, for the whole reign. Holders keep theirs even when that is fewer than are in
+    /// use; a waiter that can never be granted is denied.
+    pub fn resize(&mut self, name: &Name, limit: u32) {
+        self.limits.insert(name.clone(), limit);
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        let shape = Shape::Semaphore { limit };
+        for place in lock.resize(limit) {
+            let Some(waiting) = self.locks.get(name).and_then(|lock| lock.waiting(place)).copied() else { continue };
+            self.unqueue(waiting.key, place);
+            let reason = shape.refuses(waiting.mode).unwrap_or_default();
+            self.deny(waiting.key.0, waiting.key.1, reason);
+        }
+        self.settle(name);
+    }
+
+    /// What the members have to be told, in the order in which it was decided.
+    pub fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// The place of a request that comes now.
+    const fn arrival(&mut self) -> Place {
+        self.arrivals += 1;
+        Place::Untold(self.arrivals)
+    }
+
+    /// Queues a request, or says why it cannot be.
+    fn enqueue(&mut self, from: InstanceId, want: Want, place: Place) -> Result<(), String> {
+        let key = (from, want.request);
+        if let Some(live) = self.live.get(&key) {
+            let known = self.mode_of(key, live).is_some_and(|mode| live.name == want.name && same(mode, want.mode));
+            return if known { Ok(()) } else { Err(in_use(want.request)) };
+        }
+        let created = self.shape_for(&want.name, want.mode);
+        let shape = self.locks.get(&want.name).map_or(created, Lock::shape);
+        if let Some(reason) = shape.refuses(want.mode) {
+            return Err(reason);
+        }
+        let ready = self.ready.contains(&from);
+        let flags = &mut self.flags;
+        let lock = self.locks.entry(want.name.clone()).or_insert_with_key(|name| Lock::new(shape, flags.take(name)));
+        lock.push(place, key, want.mode, ready);
+        self.live.insert(key, Live { name: want.name, place: Some(place) });
+        Ok(())
+    }
+
+    /// What a name becomes when this mode is the first.
+    fn shape_for(&self, name: &Name, mode: Mode) -> Shape {
+        match (Shape::of(mode), self.limits.get(name)) {
+            (Shape::Semaphore { .. }, Some(&limit)) => Shape::Semaphore { limit },
+            (shape, _) => shape,
+        }
+    }
+
+    /// How a live request holds or waits.
+    fn mode_of(&self, key: Key, live: &Live) -> Option<Mode> {
+        let lock = self.locks.get(&live.name)?;
+        match live.place {
+            None => lock.holding(key).map(|holding| holding.mode),
+            Some(place) => lock.waiting(place).map(|waiting| waiting.mode),
+        }
+    }
+
+    /// Takes a waiter out of its queue and returns the name.
+    fn unqueue(&mut self, key: Key, place: Place) -> Option<Name> {
+        let live = self.live.remove(&key)?;
+        self.locks.get_mut(&live.name)?.pull(place);
+        Some(live.name)
+    }
+
+    fn give_back(&mut self, key: Key, end: End) {
+        if self.phase == Phase::Collecting {
+            self.window.give_back(key, end);
+        } else if self.live.get(&key).is_some_and(|live| live.place.is_none()) {
+            let name = self.free(key, end);
+            self.settle_all(name);
+        }
+    }
+
+    /// Ends a holding and returns the name.
+    fn free(&mut self, key: Key, end: End) -> Option<Name> {
+        let live = self.live.remove(&key)?;
+        self.locks.get_mut(&live.name)?.free(key, end);
+        Some(live.name)
+    }
+
+    fn drop_all(&mut self, id: InstanceId, end: End) {
+        let gone: Vec<(Key, Option<Place>)> =
+            self.live.range(all_of(id)).map(|(key, live)| (*key, live.place)).collect();
+        let mut touched = BTreeSet::new();
+        for (key, place) in gone {
+            touched.extend(match place {
+                Some(place) => self.unqueue(key, place),
+                None => self.free(key, end),
+            });
+        }
+        self.settle_all(touched);
+    }
+
+    fn settle_all(&mut self, names: impl IntoIterator<Item = Name>) {
+        for name in names {
+            self.settle(&name);
+        }
+    }
+
+    /// Brings a name that was touched to rest: grants what can be granted, tells the others their places, and drops the
+    /// name when nobody is left.
+    fn settle(&mut self, name: &Name) {
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        if self.phase == Phase::Open {
+            while self.last < self.ceiling {
+                let token = Token::new(self.last + 1);
+                let Some((key, abandoned)) = lock.grant(token) else { break };
+                self.last += 1;
+                if let Some(live) = self.live.get_mut(&key) {
+                    live.place = None;
+                }
+                let what = ToMember::Grant(Grant { request: key.1, token, abandoned });
+                self.told.push(Told { to: key.0, what });
+            }
+            while let Some(place) = lock.next_untold() {
+                let next = Ticket { epoch: self.epoch, n: self.tickets + 1 };
+                let Some((now, waiting, ahead)) = lock.tell(place, next) else { break };
+                let Place::Told(ticket, _) = now else { break };
+                self.tickets += u64::from(place != now);
+                let (to, request) = waiting.key;
+                if let Some(live) = self.live.get_mut(&waiting.key) {
+                    live.place = Some(now);
+                }
+                self.told.push(Told { to, what: ToMember::Queued(Queued { request, ticket, ahead }) });
+            }
+        }
+        if lock.is_idle()
+            && let Some((name, lock)) = self.locks.remove_entry(name)
+        {
+            self.flags.put(name, lock.flag());
+        }
+    }
+
+    fn deny(&mut self, to: InstanceId, request: Request, reason: String) {
+        self.told.push(Told { to, what: ToMember::Denied(request, reason.into_boxed_str()) });
+    }
+}
+
+/// The keys of all requests of one instance.
+const fn all_of(id: InstanceId) -> std::ops::RangeInclusive<Key> {
+    (id, Request::new(0))..=(id, Request::new(u64::MAX))
+}
+
+fn in_use(request: Request) -> String {
+    format!("request {request} is in use for something else")
+}

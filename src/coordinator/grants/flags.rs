@@ -1,0 +1,153 @@
+//! What became of the last owner of each name that nobody holds or waits for.
+//!
+//! Bounded: a name that cannot be remembered any more reads as [`Abandoned::Unknown`], never as clean.
+
+use std::collections::BTreeMap;
+
+use crate::ident::Name;
+use crate::wire::message::Abandoned;
+
+/// The flags of idle names: one usual flag for all, and those names that differ from it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Flags {
+    /// The flag of every name that is not kept: `Clean`, or `Unknown` once there is doubt. It never goes back.
+    usual: Abandoned,
+    /// Never holds a flag equal to `usual`, nor more than [`KEPT`] names. The number is the name's key in `order`.
+    kept: BTreeMap<Name, (Abandoned, u64)>,
+    /// The kept names, oldest first.
+    order: BTreeMap<u64, Name>,
+    /// The next key in `order`.
+    next: u64,
+}
+
+impl Flags {
+    /// The flag of a name that was held when its reign began: what the holder was told of the owners before is not
+    /// known any more.
+    pub(super) const CLAIMED: Abandoned = Abandoned::Unknown;
+
+    /// Every name is clean.
+    pub(super) const fn new() -> Self {
+        Self { usual: Abandoned::Clean, kept: BTreeMap::new(), order: BTreeMap::new(), next: 0 }
+    }
+
+    /// The flag of an idle name.
+    pub(super) fn of(&self, name: &Name) -> Abandoned {
+        self.kept.get(name).map_or(self.usual, |(flag, _)| *flag)
+    }
+
+    /// The flag of a name that is idle no more: from here on its lock keeps it.
+    pub(super) fn take(&mut self, name: &Name) -> Abandoned {
+        match self.kept.remove(name) {
+            Some((flag, key)) => {
+                self.order.remove(&key);
+                flag
+            }
+            None => self.usual,
+        }
+    }
+
+    /// The flag of a name that became idle.
+    pub(super) fn put(&mut self, name: Name, flag: Abandoned) {
+        self.take(&name);
+        if flag != self.usual && self.kept.len() >= KEPT {
+            // Whatever is forgotten from here on has to read as unknown.
+            self.doubt();
+        }
+        if flag == self.usual {
+            return;
+        }
+        if self.kept.len() >= KEPT
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.kept.remove(&oldest);
+        }
+        self.order.insert(self.next, name.clone());
+        self.kept.insert(name, (flag, self.next));
+        self.next += 1;
+    }
+
+    /// From here on a name of which nothing is known is not taken for clean.
+    pub(super) fn doubt(&mut self) {
+        self.usual = Abandoned::Unknown;
+        let order = &mut self.order;
+        self.kept.retain(|_, (flag, key)| {
+            let differs = *flag != Abandoned::Unknown;
+            if !differs {
+                order.remove(key);
+            }
+            differs
+        });
+    }
+
+    /// Panics if the parts contradict each other.
+    pub(super) fn check_invariants(&self) {
+        assert!(self.kept.len() <= KEPT, "more than {KEPT} idle names are remembered");
+        assert_eq!(self.kept.len(), self.order.len(), "the idle names and their order differ in number");
+        for (name, (flag, key)) in &self.kept {
+            assert_ne!(*flag, self.usual, "{name} is remembered though its flag is the usual one");
+            assert_eq!(self.order.get(key), Some(name), "{name} is not where the order of idle names has it");
+        }
+    }
+
+    /// Whether the name takes memory.
+    pub(super) fn keeps(&self, name: &Name) -> bool {
+        self.kept.contains_key(name)
+    }
+}
+
+/// How many idle names are remembered. With the longest names this is about 20 MB.
+const KEPT: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::InstanceId;
+
+    const DIED: Abandoned = Abandoned::Died { who: InstanceId::new(7) };
+
+    fn name(number: usize) -> Name {
+        Name::new(format!("n{number}")).expect("a short name")
+    }
+
+    #[test]
+    fn without_doubt_only_flagged_names_take_memory() {
+        let mut flags = Flags::new();
+        for (flag, keeps) in [(Abandoned::Clean, false), (Abandoned::Unknown, true), (DIED, true)] {
+            flags.put(name(1), flag);
+            flags.check_invariants();
+            assert_eq!((flags.of(&name(1)), flags.keeps(&name(1))), (flag, keeps));
+        }
+    }
+
+    #[test]
+    fn in_doubt_only_names_known_better_take_memory() {
+        let mut flags = Flags::new();
+        flags.doubt();
+        for (flag, keeps) in [(Abandoned::Clean, true), (Abandoned::Unknown, false), (DIED, true)] {
+            flags.put(name(1), flag);
+            flags.check_invariants();
+            assert_eq!((flags.of(&name(1)), flags.keeps(&name(1))), (flag, keeps));
+        }
+    }
+
+    #[test]
+    fn a_flood_of_names_ends_in_unknown_and_never_in_clean() {
+        for (doubt, flag) in [(true, Abandoned::Clean), (true, DIED), (false, Abandoned::Unknown), (false, DIED)] {
+            let mut flags = Flags::new();
+            if doubt {
+                flags.doubt();
+            }
+            for number in 0..KEPT + 10 {
+                flags.put(name(number), flag);
+            }
+            flags.check_invariants();
+            assert_eq!(flags.of(&name(KEPT + 9)), flag, "the newest is remembered");
+            assert_eq!(flags.of(&name(0)), Abandoned::Unknown, "the oldest is not");
+            assert_eq!(
+                flags.of(&name(KEPT + 10)),
+                Abandoned::Unknown,
+                "one that never was is taken for a forgotten one"
+            );
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! One name: who holds it, who waits for it, and what became of the owner before.
+//!
+//! Knows no other name, assigns no token and tells nobody anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ident::{InstanceId, Name, Request, Ticket, Token};
+use crate::wire::message::{Abandoned, Mode};
+
+/// A request of the whole group: request numbers are per instance.
+pub(super) type Key = (InstanceId, Request);
+
+/// A place in the queue. The number behind it is the order of arrival, which also keeps equal tickets apart: members
+/// claim tickets, and two of them may claim the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Promised to the waiter.
+    Told(Ticket, u64),
+    /// Behind every promised place, because no promise is broken by that.
+    Untold(u64),
+}
+
+/// What kind of lock a name is, as long as somebody holds it or waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Held exclusively or shared.
+    Lock,
+    /// Held by permits.
+    Semaphore {
+        /// How many permits there are. More may be in use after a resize.
+        limit: u32,
+    },
+}
+
+impl Shape {
+    /// The kind that a mode creates.
+    pub(super) const fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Exclusive | Mode::Shared => Self::Lock,
+            Mode::Permits { limit, .. } => Self::Semaphore { limit },
+        }
+    }
+
+    /// Why the mode can never be granted, if that is so.
+    pub(super) fn refuses(self, mode: Mode) -> Option<String> {
+        match (self, mode) {
+            (_, Mode::Permits { count: 0, .. }) => Some("0 permits cannot be asked for".to_owned()),
+            (Self::Lock, Mode::Permits { .. }) => Some("permits of a name that is used as a lock".to_owned()),
+            (Self::Semaphore { .. }, Mode::Exclusive | Mode::Shared) => {
+                Some("a lock of a name that is used for permits".to_owned())
+            }
+            (Self::Semaphore { limit }, Mode::Permits { count, .. }) if count > limit => {
+                Some(format!("{count} permits exceed the limit of {limit}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How a holding ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By the holder, which took the grant and is done.
+    Released,
+    /// Nobody took the grant.
+    Declined,
+    /// The holder left, or is not heard of again, and said nothing of what it held.
+    Left,
+    /// The holder failed or forfeited.
+    Died,
+}
+
+/// A grant that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holding {
+    pub(super) mode: Mode,
+    pub(super) token: Token,
+    /// The value of [`Lock::marks`] of which the holder was told with its grant.
+    heard: u64,
+}
+
+/// A request that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) key: Key,
+    pub(super) mode: Mode,
+    /// Whether the waiter knows its place.
+    told: bool,
+}
+
+/// One name. It exists only while somebody holds or waits.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lock {
+    shape: Shape,
+    holders: BTreeMap<Key, Holding>,
+    /// An exclusive holder is the only one.
+    exclusive: bool,
+    /// The sum of the permits of all holders.
+    used: u64,
+    queue: BTreeMap<Place, Waiting>,
+    /// The places whose waiters can take a grant now: a release looks only at these, however many are passed over.
+    ready: BTreeSet<Place>,
+    /// The ready places whose waiters do not know them.
+    untold: BTreeSet<Place>,
+    /// How many places are [`Place::Told`].
+    promised: u32,
+    flag: Abandoned,
+    /// How often the flag was set: a release clears only a flag that the holder was told of.
+    marks: u64,
+}
+
+impl Lock {
+    /// A name without holder and waiter.
+    pub(super) const fn new(shape: Shape, flag: Abandoned) -> Self {
+        Self {
+            shape,
+            holders: BTreeMap::new(),
+            exclusive: false,
+            used: 0,
+            queue: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            promised: 0,
+            flag,
+            marks: 1,
+        }
+    }
+
+    pub(super) const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(super) const fn flag(&self) -> Abandoned {
+        self.flag
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.holders.is_empty() && self.queue.is_empty()
+    }
+
+    pub(super) fn holding(&self, key: Key) -> Option<&Holding> {
+        self.holders.get(&key)
+    }
+
+    pub(super) fn waiting(&self, place: Place) -> Option<&Waiting> {
+        self.queue.get(&place)
+    }
+
+    pub(super) fn holders(&self) -> impl Iterator<Item = (&Key, &Holding)> {
+        self.holders.iter()
+    }
+
+    pub(super) fn queue(&self) -> impl Iterator<Item = (&Place, &Waiting)> {
+        self.queue.iter()
+    }
+
+    /// Makes a claim a holding. What its holder was told of the owner before is not known here.
+    pub(super) fn confirm(&mut self, key: Key, mode: Mode, token: Token) {
+        self.hold(key, Holding { mode, token, heard: 0 });
+    }
+
+    fn hold(&mut self, key: Key, holding: Holding) {
+        match holding.mode {
+            Mode::Exclusive => self.exclusive = true,
+            Mode::Shared => {}
+            Mode::Permits { count, .. } => self.used += u64::from(count),
+        }
+        self.holders.insert(key, holding);
+    }
+
+    /// Gives a holding another token.
+    pub(super) fn reissue(&mut self, key: Key, token: Token) {
+        if let Some(holding) = self.holders.get_mut(&key) {
+            holding.token = token;
+        }
+    }
+
+    /// The holder is told of its grant a second time: the token, and the flag as it is now.
+    pub(super) fn repeat(&mut self, key: Key) -> Option<(Token, Abandoned)> {
+        let holding = self.holders.get_mut(&key)?;
+        holding.heard = self.marks;
+        Some((holding.token, self.flag))
+    }
+
+    /// Ends a holding and does with the flag what follows from the way it ended.
+    pub(super) fn free(&mut self, key: Key, end: End) {
+        let Some(holding) = self.holders.remove(&key) else { return };
+        match holding.mode {
+            Mode::Exclusive => self.exclusive = false,
+            Mode::Shared => {}
+            Mode::Permits { count, .. } => self.used -= u64::from(count),
+        }
+        match end {
+            End::Released => {
+                let repaired = match holding.mode {
+                    // It was alone, so whatever was wrong with the owners before was told to it, here or in an
+                    // earlier reign.
+                    Mode::Exclusive => true,
+                    // Who may only look repairs nothing.
+                    Mode::Shared => false,
+                    Mode::Permits { .. } => holding.heard == self.marks,
+                };
+                if repaired {
+                    self.flag = Abandoned::Clean;
+                }
+            }
+            End::Declined => {}
+            End::Left => {
+                self.marks += 1;
+                if self.flag == Abandoned::Clean {
+                    self.flag = Abandoned::Unknown;
+                }
+            }
+            End::Died => {
+                self.marks += 1;
+                self.flag = Abandoned::Died { who: key.0 };
+            }
+        }
+    }
+
+    /// Puts a request into the queue. It knows its place if that is a promised one.
+    pub(super) fn push(&mut self, place: Place, key: Key, mode: Mode, ready: bool) {
+        let told = matches!(place, Place::Told(..));
+        self.promised += u32::from(told);
+        self.queue.insert(place, Waiting { key, mode, told });
+        self.set_ready(place, ready);
+    }
+
+    /// Takes a request out of the queue.
+    pub(super) fn pull(&mut self, place: Place) -> Option<Waiting> {
+        let waiting = self.queue.remove(&place)?;
+        self.promised -= u32::from(matches!(place, Place::Told(..)));
+        self.ready.remove(&place);
+        self.untold.remove(&place);
+        Some(waiting)
+    }
+
+    /// Says whether the waiter can take a grant now.
+    pub(super) fn set_ready(&mut self, place: Place, ready: bool) {
+        let Some(waiting) = self.queue.get(&place) else { return };
+        if ready {
+            self.ready.insert(place);
+        } else {
+            self.ready.remove(&place);
+        }
+        if ready && !waiting.told {
+            self.untold.insert(place);
+        } else {
+            self.untold.remove(&place);
+        }
+    }
+
+    /// What the waiter was told did not reach it: it has to be told again.
+    pub(super) fn untell(&mut self, place: Place) {
+        if let Some(waiting) = self.queue.get_mut(&place) {
+            waiting.told = false;
+            if self.ready.contains(&place) {
+                self.untold.insert(place);
+            }
+        }
+    }
+
+    /// Grants to the first who can take it, if it fits: nobody overtakes a ready waiter.
+    pub(super) fn grant(&mut self, token: Token) -> Option<(Key, Abandoned)> {
+        let place = *self.ready.first()?;
+        let mode = self.queue.get(&place)?.mode;
+        if !self.fits(mode) {
+            return None;
+        }
+        let waiting = self.pull(place)?;
+        self.hold(waiting.key, Holding { mode, token, heard: self.marks });
+        Some((waiting.key, self.flag))
+    }
+
+    fn fits(&self, mode: Mode) -> bool {
+        match (mode, self.shape) {
+            (Mode::Exclusive, _) => self.holders.is_empty(),
+            (Mode::Shared, _) => !self.exclusive,
+            (Mode::Permits { count, .. }, Shape::Semaphore { limit }) => {
+                self.used + u64::from(count) <= u64::from(limit)
+            }
+            (Mode::Permits { .. }, Shape::Lock) => false,
+        }
+    }
+
+    /// A ready waiter that does not know its place, the first of them.
+    pub(super) fn next_untold(&self) -> Option<Place> {
+        self.untold.first().copied()
+    }
+
+    /// Marks the waiter as told and returns where it is now, who it is, and how many are ahead. An untold place becomes
+    /// the last of the promised ones, under `ticket`; a promised one stays what it is.
+    pub(super) fn tell(&mut self, place: Place, ticket: Ticket) -> Option<(Place, Waiting, u32)> {
+        let (now, ahead) = match place {
+            Place::Told(..) => (place, u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)),
+            // Everything promised so far has a smaller ticket, so nobody needs to be counted.
+            Place::Untold(arrival) => (Place::Told(ticket, arrival), self.promised),
+        };
+        let mut waiting = self.pull(place)?;
+        waiting.told = true;
+        self.promised += 1;
+        self.queue.insert(now, waiting);
+        self.ready.insert(now);
+        Some((now, waiting, ahead))
+    }
+
+    /// Changes the limit of a semaphore and returns the places that can never be granted now.
+    pub(super) fn resize(&mut self, to: u32) -> Vec<Place> {
+        let Shape::Semaphore { limit } = &mut self.shape else { return Vec::new() };
+        *limit = to;
+        let shape = self.shape;
+        self.queue
+            .iter()
+            .filter(|(_, waiting)| shape.refuses(waiting.mode).is_some())
+            .map(|(place, _)| *place)
+            .collect()
+    }
+
+    /// Panics if the parts contradict each other.
+    pub(super) fn check_invariants(&self, name: &Name) {
+        assert!(!self.is_idle(), "{name} is kept though nobody holds it or waits for it");
+        let exclusive = self.holders.values().any(|holding| holding.mode == Mode::Exclusive);
+        assert_eq!(self.exclusive, exclusive, "{name} is wrong about an exclusive holder");
+        assert!(!exclusive || self.holders.len() == 1, "{name} has an exclusive holder and another one");
+        let used: u64 = self.holders.values().map(|holding| permits(holding.mode)).sum();
+        assert_eq!(self.used, used, "{name} counts its permits wrongly");
+        for holding in self.holders.values() {
+            let fits = matches!(
+                (self.shape, holding.mode),
+                (Shape::Lock, Mode::Exclusive | Mode::Shared) | (Shape::Semaphore { .. }, Mode::Permits { .. })
+            );
+            assert!(fits, "{name} is held in a mode that does not go with its kind");
+            assert!(holding.heard <= self.marks, "{name} has a holder that heard of a flag not yet set");
+        }
+        for (place, waiting) in &self.queue {
+            assert_eq!(self.shape.refuses(waiting.mode), None, "{name} queues what it can never grant");
+            assert!(
+                waiting.told || !self.ready.contains(place) || self.untold.contains(place),
+                "{name} forgets to tell"
+            );
+            assert!(!waiting.told || !self.untold.contains(place), "{name} tells a place twice");
+        }
+        assert!(self.untold.is_subset(&self.ready), "{name} tells somebody who is not ready");
+        assert!(
+            self.ready.iter().all(|place| self.queue.contains_key(place)),
+            "{name} has a ready place without waiter"
+        );
+        let promised = self.queue.keys().filter(|place| matches!(place, Place::Told(..))).count();
+        assert_eq!(self.promised as usize, promised, "{name} counts its promised places wrongly");
+    }
+
+    /// Panics unless everything was granted that can be, and told to everybody who can be told.
+    pub(super) fn check_settled(&self, name: &Name) {
+        let stuck = self.ready.first().and_then(|place| self.queue.get(place)).filter(|first| self.fits(first.mode));
+        assert_eq!(stuck, None, "{name} is free and somebody waits");
+        assert!(self.untold.is_empty(), "{name} has a ready waiter that was not told its place");
+    }
+
+    /// Whether the waiter at this place counts as one that can take a grant.
+    pub(super) fn is_ready(&self, place: Place) -> bool {
+        self.ready.contains(&place)
+    }
+
+    /// How many hold and wait.
+    pub(super) fn len(&self) -> usize {
+        self.holders.len() + self.queue.len()
+    }
+}
+
+/// How many permits a mode takes.
+pub(super) fn permits(mode: Mode) -> u64 {
+    match mode {
+        Mode::Exclusive | Mode::Shared => 0,
+        Mode::Permits { count, .. } => u64::from(count),
+    }
+}
+
+/// Whether two modes ask for the same. The limit in a mode only creates the semaphore, so it does not count.
+pub(super) fn same(one: Mode, other: Mode) -> bool {
+    match (one, other) {
+        (Mode::Permits { count: a, .. }, Mode::Permits { count: b, .. }) => a == b,
+        _ => one == other,
+    }
+}

@@ -1,0 +1,125 @@
+//! What the registry, tests and the simulation may see. Changes nothing.
+
+use super::lock::{Lock, Place, Shape};
+use super::{Grants, Live, Phase, all_of};
+use crate::ident::{InstanceId, Name, Request, Ticket, Token};
+use crate::wire::message::{Abandoned, Mode};
+
+/// Somebody who holds a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who.
+    pub who: InstanceId,
+    /// By which request.
+    pub request: Request,
+    /// How.
+    pub mode: Mode,
+    /// Under which token.
+    pub token: Token,
+}
+
+/// Somebody who waits for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    /// Who.
+    pub who: InstanceId,
+    /// By which request.
+    pub request: Request,
+    /// How.
+    pub mode: Mode,
+    /// The place it was promised, if it was.
+    pub ticket: Option<Ticket>,
+}
+
+impl Grants {
+    /// Whether grants are made.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// The names that somebody holds or waits for. None while claims are collected.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.locks.keys()
+    }
+
+    /// Who holds the name, by id.
+    pub fn holders(&self, name: &Name) -> impl Iterator<Item = Holder> {
+        self.locks.get(name).into_iter().flat_map(Lock::holders).map(|(&(who, request), holding)| Holder {
+            who,
+            request,
+            mode: holding.mode,
+            token: holding.token,
+        })
+    }
+
+    /// Who waits for the name, first in line first.
+    pub fn waiters(&self, name: &Name) -> impl Iterator<Item = Waiter> {
+        self.locks.get(name).into_iter().flat_map(Lock::queue).map(|(place, waiting)| Waiter {
+            who: waiting.key.0,
+            request: waiting.key.1,
+            mode: waiting.mode,
+            ticket: match place {
+                Place::Told(ticket, _) => Some(*ticket),
+                Place::Untold(_) => None,
+            },
+        })
+    }
+
+    /// What the instance holds.
+    pub fn held_by(&self, id: InstanceId) -> impl Iterator<Item = (&Name, Holder)> {
+        self.live.range(all_of(id)).filter_map(move |(key, live)| {
+            let holding = self.locks.get(&live.name)?.holding(*key)?;
+            Some((&live.name, Holder { who: id, request: key.1, mode: holding.mode, token: holding.token }))
+        })
+    }
+
+    /// What the next grant of the name would say of the owner before.
+    pub fn abandoned(&self, name: &Name) -> Abandoned {
+        self.locks.get(name).map_or_else(|| self.flags.of(name), Lock::flag)
+    }
+
+    /// How many permits the name has: as set, or as named by the request that created it while anybody holds or waits.
+    pub fn limit(&self, name: &Name) -> Option<u32> {
+        match self.locks.get(name).map(Lock::shape) {
+            Some(Shape::Semaphore { limit }) => Some(limit),
+            Some(Shape::Lock) => None,
+            None => self.limits.get(name).copied(),
+        }
+    }
+
+    /// Panics with a sentence if the grants contradict themselves. For tests, simulation and fuzzing.
+    pub fn check_invariants(&self) {
+        self.flags.check_invariants();
+        let collecting = self.phase == Phase::Collecting;
+        assert!(
+            !collecting || self.locks.is_empty() && self.live.is_empty(),
+            "there are locks before the window closed"
+        );
+        assert!(collecting || self.window.is_empty(), "there are claims after the window closed");
+        let mut requests = 0;
+        for (name, lock) in &self.locks {
+            lock.check_invariants(name);
+            if self.phase == Phase::Open && self.last < self.ceiling {
+                lock.check_settled(name);
+            }
+            assert!(!self.flags.keeps(name), "{name} has a flag besides that of its lock");
+            requests += lock.len();
+            for (key, holding) in lock.holders() {
+                let expected = Live { name: name.clone(), place: None };
+                assert_eq!(self.live.get(key), Some(&expected), "a holder of {name} is not a live request");
+                assert!(holding.token.number() <= self.last, "{name} is held under a token not yet given");
+            }
+            for (place, waiting) in lock.queue() {
+                let expected = Live { name: name.clone(), place: Some(*place) };
+                assert_eq!(self.live.get(&waiting.key), Some(&expected), "a waiter of {name} is not a live request");
+                let ready = self.ready.contains(&waiting.key.0);
+                assert_eq!(lock.is_ready(*place), ready, "{name} is wrong about who is ready");
+                if let Place::Told(ticket, _) = place {
+                    let newest = Ticket { epoch: self.epoch, n: self.tickets };
+                    assert!(*ticket <= newest, "{name} has a promised place of a later reign");
+                }
+            }
+        }
+        assert_eq!(requests, self.live.len(), "there are live requests that neither hold nor wait");
+    }
+}

@@ -1,0 +1,304 @@
+//! Who is granted what, and in which order.
+
+use super::*;
+
+#[test]
+fn modes_go_together_or_wait() {
+    let limit = 3;
+    for (first, second, together) in [
+        (X, X, false),
+        (X, S, false),
+        (S, X, false),
+        (S, S, true),
+        (permits(1, limit), permits(2, limit), true),
+        (permits(2, limit), permits(2, limit), false),
+    ] {
+        let mut grants = open();
+        grants.acquire(A, want(1, "n", first));
+        grants.acquire(B, want(1, "n", second));
+        let second_line = if together { "2: 1 granted 2" } else { "2: 1 at 9.1 behind 0" };
+        assert_eq!(told(&mut grants), ["1: 1 granted 1", second_line], "{first:?} and {second:?}");
+    }
+}
+
+#[test]
+fn the_first_request_of_a_name_decides_its_kind_and_limit() {
+    for (first, second, reason) in [
+        (X, permits(1, 1), "permits of a name that is used as a lock"),
+        (S, permits(1, 1), "permits of a name that is used as a lock"),
+        (permits(1, 1), X, "a lock of a name that is used for permits"),
+        (permits(1, 4), permits(5, 9), "5 permits exceed the limit of 4"),
+        (permits(1, 4), permits(0, 4), "0 permits cannot be asked for"),
+    ] {
+        let mut grants = open();
+        grants.acquire(A, want(1, "n", first));
+        grants.acquire(B, want(1, "n", second));
+        assert_eq!(told(&mut grants), ["1: 1 granted 1".to_owned(), format!("2: 1 denied: {reason}")]);
+        grants.release(A, Request::new(1));
+        assert_eq!(grants.names().count(), 0, "a denied request leaves nothing behind");
+    }
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", permits(5, 4)));
+    assert_eq!(told(&mut grants), ["1: 1 denied: 5 permits exceed the limit of 4"]);
+    assert_eq!(grants.names().count(), 0, "a name is not created by a request that is denied");
+}
+
+#[test]
+fn a_request_number_means_one_thing_and_repeating_it_changes_nothing() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", X));
+    grants.acquire(B, want(1, "n", X));
+    told(&mut grants);
+    let before = grants.clone();
+    grants.acquire(A, want(1, "n", X));
+    grants.acquire(B, want(1, "n", X));
+    assert!(grants.take_told().is_empty());
+    for other in [want(1, "n", S), want(1, "other", X)] {
+        grants.acquire(A, other.clone());
+        grants.acquire(B, other);
+        let reason = "denied: request 1 is in use for something else";
+        assert_eq!(told(&mut grants), [format!("1: 1 {reason}"), format!("2: 1 {reason}")]);
+    }
+    assert_eq!(Grants { arrivals: before.arrivals, ..grants }, before);
+}
+
+#[test]
+fn a_release_grants_to_all_at_the_head_that_fit() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", X));
+    for (id, mode) in [(B, S), (C, S), (D, X), (A, S)] {
+        grants.acquire(id, want(2, "n", mode));
+    }
+    told(&mut grants);
+    grants.release(A, Request::new(1));
+    assert_eq!(told(&mut grants), ["2: 2 granted 2", "3: 2 granted 3"]);
+    assert_eq!(waiters(&grants, "n"), [(4, 2), (1, 2)], "the reader behind the writer waits");
+}
+
+#[test]
+fn a_reader_does_not_overtake_a_writer() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", S));
+    grants.acquire(B, want(1, "n", X));
+    grants.acquire(C, want(1, "n", S));
+    assert_eq!(told(&mut grants), ["1: 1 granted 1", "2: 1 at 9.1 behind 0", "3: 1 at 9.2 behind 1"]);
+    grants.cancel(B, Request::new(1));
+    assert_eq!(told(&mut grants), ["3: 1 granted 2"], "a cancel lets in who waited behind it");
+}
+
+#[test]
+fn permits_that_do_not_fit_block_those_behind_them() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", permits(2, 3)));
+    grants.acquire(B, want(1, "n", permits(2, 3)));
+    grants.acquire(C, want(1, "n", permits(1, 3)));
+    assert_eq!(told(&mut grants), ["1: 1 granted 1", "2: 1 at 9.1 behind 0", "3: 1 at 9.2 behind 1"]);
+    grants.release(A, Request::new(1));
+    assert_eq!(told(&mut grants), ["2: 1 granted 2", "3: 1 granted 3"]);
+}
+
+#[test]
+fn who_is_not_ready_is_passed_over_and_keeps_its_place() {
+    let mut grants = open();
+    for id in [A, B, C, D] {
+        grants.acquire(id, want(1, "n", X));
+    }
+    told(&mut grants);
+    grants.set_ready(B, false);
+    grants.release(A, Request::new(1));
+    assert_eq!(told(&mut grants), ["3: 1 granted 2"]);
+    grants.set_ready(B, true);
+    assert_eq!(waiters(&grants, "n"), [(2, 1), (4, 1)]);
+    grants.release(C, Request::new(1));
+    assert_eq!(told(&mut grants), ["2: 1 granted 3"]);
+}
+
+#[test]
+fn who_stops_being_ready_no_longer_blocks() {
+    let mut grants = open();
+    for (id, mode) in [(A, S), (B, X), (C, S)] {
+        grants.acquire(id, want(1, "n", mode));
+    }
+    told(&mut grants);
+    grants.set_ready(B, false);
+    assert_eq!(told(&mut grants), ["3: 1 granted 2"]);
+}
+
+#[test]
+fn a_place_is_told_when_the_waiter_is_ready_and_is_the_last_of_that_moment() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", X));
+    grants.set_ready(B, false);
+    grants.acquire(B, want(1, "n", X));
+    grants.acquire(C, want(1, "n", X));
+    assert_eq!(told(&mut grants), ["1: 1 granted 1", "3: 1 at 9.1 behind 0"]);
+    grants.set_ready(B, true);
+    assert_eq!(told(&mut grants), ["2: 1 at 9.2 behind 1"]);
+    assert_eq!(waiters(&grants, "n"), [(3, 1), (2, 1)]);
+}
+
+#[test]
+fn an_instance_never_called_ready_is_granted_nothing() {
+    let mut grants = open();
+    let stranger = InstanceId::new(77);
+    grants.acquire(stranger, want(1, "n", X));
+    assert!(told(&mut grants).is_empty());
+    grants.set_ready(stranger, true);
+    assert_eq!(told(&mut grants), ["77: 1 granted 1"]);
+}
+
+#[test]
+fn before_the_opening_requests_are_only_queued() {
+    let mut grants = closed(|grants| grants.acquire(A, want(1, "n", X)));
+    grants.acquire(B, want(1, "n", X));
+    grants.set_ready(B, false);
+    grants.set_ready(B, true);
+    assert!(told(&mut grants).is_empty());
+    grants.open();
+    assert_eq!(told(&mut grants), ["1: 1 granted 1", "2: 1 at 9.1 behind 0"]);
+}
+
+#[test]
+fn a_cancel_that_crosses_its_grant_changes_nothing() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", X));
+    grants.acquire(B, want(1, "n", X));
+    told(&mut grants);
+    grants.cancel(A, Request::new(1));
+    assert_eq!(holders(&grants, "n"), [(1, 1)]);
+    grants.release(B, Request::new(1));
+    grants.decline(B, Request::new(1));
+    assert_eq!(waiters(&grants, "n"), [(2, 1)], "who only waits has nothing to give back");
+    grants.decline(A, Request::new(1));
+    assert_eq!(told(&mut grants), ["2: 1 granted 2"]);
+}
+
+#[test]
+fn an_end_frees_what_was_held_and_leaves_every_queue() {
+    for left in [true, false] {
+        let mut grants = open();
+        grants.acquire(A, want(1, "n", X));
+        grants.acquire(A, want(2, "m", S));
+        grants.acquire(B, want(1, "n", X));
+        grants.acquire(B, want(2, "m", X));
+        grants.acquire(A, want(3, "m", S));
+        grants.acquire(C, want(1, "n", X));
+        told(&mut grants);
+        grants.end(A, !left);
+        let reason = if left { "unknown" } else { "1 died" };
+        assert_eq!(told(&mut grants), [format!("2: 2 granted 3, {reason}"), format!("2: 1 granted 4, {reason}")]);
+        assert_eq!(waiters(&grants, "m"), []);
+        assert_eq!(grants.held_by(A).count(), 0);
+    }
+}
+
+#[test]
+fn a_resize_lets_in_who_fits_and_denies_who_never_will() {
+    let mut grants = open();
+    grants.acquire(A, want(1, "n", permits(2, 2)));
+    grants.acquire(B, want(1, "n", permits(2, 2)));
+    grants.acquire(C, want(1, "n", permits(1, 2)));
+    told(&mut grants);
+    grants.resize(&name("n"), 1);
+    assert_eq!(told(&mut grants), ["2: 1 denied: 2 permits exceed the limit of 1"]);
+    assert_eq!(holders(&grants, "n"), [(1, 1)], "who holds more than there are keeps them");
+    grants.resize(&name("n"), 3);
+    assert_eq!(told(&mut grants), ["3: 1 granted 2"]);
+    grants.release(A, Request::new(1));
+    grants.release(C, Request::new(1));
+    grants.acquire(D, want(1, "n", permits(4, 9)));
+    assert_eq!(told(&mut grants), ["4: 1 denied: 4 permits exceed the limit of 3"], "a limit that was set stays");
+    assert_eq!(grants.limit(&name("n")), Some(3));
+}
+
+#[test]
+fn tokens_end_where_the_next_reign_may_begin() {
+    let mut grants = open();
+    grants.last = grants.ceiling - 1;
+    grants.acquire(A, want(1, "n", X));
+    grants.acquire(B, want(1, "m", X));
+    let last = u64::from(u32::MAX);
+    assert_eq!(told(&mut grants), [format!("1: 1 granted {last}"), "2: 1 at 9.1 behind 0".to_owned()]);
+    let mut grants = Grants::new();
+    grants.set_ready(A, true);
+    grants.close(Epoch::new(u64::MAX), Token::new(u64::MAX), true, false);
+    grants.open();
+    grants.acquire(A, want(1, "n", X));
+    assert_eq!(holders(&grants, "n"), [], "there is no token above the highest number");
+    grants.check_invariants();
+}
+
+#[test]
+fn who_is_back_says_what_it_holds_and_waits_for() {
+    let base = BASE;
+    let ticket = Some((9, 1));
+    for (claims, expected, why) in [
+        ((vec![held(1, "n", X, base + 1)], vec![waits(2, "m", X, ticket)]), vec![], "all is as it was"),
+        (
+            (vec![held(1, "n", X, base)], vec![waits(2, "m", X, ticket)]),
+            vec!["1: 1 token 1001"],
+            "an old token is replaced",
+        ),
+        (
+            (vec![], vec![waits(1, "n", X, None), waits(2, "m", X, ticket)]),
+            vec!["1: 1 granted 1"],
+            "a grant that was lost is repeated",
+        ),
+        ((vec![], vec![waits(2, "m", X, ticket)]), vec!["3: 1 granted 3"], "what is not claimed is freed"),
+        ((vec![held(1, "n", X, base + 1)], vec![]), vec![], "a wait that is not claimed is cancelled"),
+        (
+            (vec![held(1, "n", X, base + 1)], vec![waits(2, "m", X, None)]),
+            vec!["1: 2 at 9.1 behind 0"],
+            "a place that was not heard is told again",
+        ),
+        (
+            (vec![held(1, "n", X, base + 1), held(7, "m", S, 5)], vec![waits(2, "m", X, ticket)]),
+            vec!["1: 7 lost"],
+            "a holding that is not known is lost",
+        ),
+        (
+            (vec![held(1, "m", X, base + 1)], vec![waits(2, "m", X, ticket)]),
+            vec!["1: 1 lost", "3: 1 granted 3"],
+            "a number under another name is another holding",
+        ),
+        (
+            (vec![held(1, "n", X, base + 1)], vec![waits(2, "m", X, ticket), waits(3, "m", X, Some((1, 1)))]),
+            vec!["1: 3 at 9.3 behind 1"],
+            "a new wait goes to the end whatever its ticket",
+        ),
+    ] {
+        let mut grants = open();
+        grants.acquire(A, want(1, "n", X));
+        grants.acquire(B, want(1, "m", X));
+        grants.acquire(A, want(2, "m", X));
+        grants.acquire(C, want(1, "n", X));
+        told(&mut grants);
+        grants.set_ready(A, false);
+        let (held, wants) = claims;
+        grants.set_ready(A, true);
+        grants.back(A, held, wants.clone());
+        assert_eq!(told(&mut grants), expected, "{why}");
+        let waiting: Vec<_> = grants.waiters(&name("m")).map(|waiter| waiter.request.number()).collect();
+        let expected: Vec<_> = wants.iter().map(|claim| claim.want.request.number()).filter(|&n| n > 1).collect();
+        assert_eq!(waiting, expected, "{why}");
+    }
+}
+
+#[test]
+fn a_release_among_very_many_waiters_stays_cheap() {
+    // With a scan per release, of the waiters or of those passed over, these would be 10^10 steps.
+    let mut grants = open();
+    let waiting = 100_000;
+    grants.set_ready(B, false);
+    for request in 0..waiting {
+        grants.acquire(B, want(request, "n", X));
+    }
+    for request in 0..waiting {
+        grants.acquire(A, want(request, "n", X));
+    }
+    for request in 0..waiting {
+        grants.release(A, Request::new(request));
+    }
+    grants.check_invariants();
+    assert_eq!(waiters(&grants, "n").len(), 100_000, "those who are not ready are still there");
+}
