@@ -1,6 +1,21 @@
-//! What the supervisor and a subordinate decide. Pure: no socket, thread, lock, clock or randomness.
+//! What the supervisor and a subordinate decide. Pure: no socket, thread, lock, clock or randomness lives here; time and
+//! chance are arguments, tables are ordered, and what is to be done comes out as values. So the whole of it can be
+//! replayed, fuzzed and simulated.
+//!
+//! Reading order: [`session`] (the member half that every instance has), [`submission`] (what a member brings to a new
+//! supervisor), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
+//! there), [`supervisor`] (the machine that ties them together), [`grants`] (who holds what), [`election`] (how one
+//! instance races for the port).
 
 #![allow(clippy::exhaustive_enums, reason = "hidden from users; the runtime must answer every case")]
 
 pub mod election;
 pub mod grants;
+pub mod registry;
+pub mod rules;
+pub mod session;
+#[cfg(test)]
+mod simulation;
+pub mod submission;
+pub mod supervisor;
+pub mod window;

@@ -1,0 +1,47 @@
+//! The rules that keep the design safe, by name, so that the simulation can prove that it would notice a missing one.
+//!
+//! Outside tests every rule is in force and there is no way to switch one off.
+
+/// Which rules are in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A new supervisor asks the kernel who is alive; its own view proves nothing.
+    pub roll_call: bool,
+    /// The limit counts only time after which everything readable was read.
+    pub limit_counts_drained_time: bool,
+    /// The end of a connection is not death: only a presence that the kernel has closed ends an entry.
+    pub end_is_not_death: bool,
+    /// The entry belongs to the highest attempt; frames and ends of other connections are ignored.
+    pub highest_attempt: bool,
+    /// Nothing is granted before `Opened` was written to everyone accounted for.
+    pub two_step_opening: bool,
+    /// Whoever forfeited comes back under a new id.
+    pub new_id: bool,
+    /// A supervisor that fail-stops comes back with its id, its view and its own claims.
+    pub fail_stop_keeps_claims: bool,
+    /// The window after a resignation waits for everybody, like any other.
+    pub window_after_resignation: bool,
+    /// Who was not back by the limit has lost all its claims, whether they conflict or not.
+    pub all_is_forfeited: bool,
+    /// A window closed by the limit gives every confirmed claim a fresh token.
+    pub fresh_tokens_after_limit: bool,
+    /// Every reign's token base is known to every member, and the next one lies above it.
+    pub token_base: bool,
+}
+
+impl Rules {
+    /// The design.
+    pub const ALL: Self = Self {
+        roll_call: true,
+        limit_counts_drained_time: true,
+        end_is_not_death: true,
+        highest_attempt: true,
+        two_step_opening: true,
+        new_id: true,
+        fail_stop_keeps_claims: true,
+        window_after_resignation: true,
+        all_is_forfeited: true,
+        fresh_tokens_after_limit: true,
+        token_base: true,
+    };
+}

@@ -1,0 +1,582 @@
+//! The member half that every instance has, the supervisor's own included: who it is, what it knows, what it claims.
+//!
+//! It survives reigns: the supervisor's state never does. It decides nothing for others and does nothing itself; what is
+//! to be done comes out as [`Effect`]s, to be done in their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rules::Rules;
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::wire::message::{
+    Abandoned, Delta, EndReason, Entry, HeldClaim, Hello, Join, LeaveSort, Mode, NameSort, Opened, Profile, Purpose,
+    ToMember, ToSupervisor, Trust, ViewHead, Want, WantClaim, Welcome,
+};
+use crate::wire::{WIRE_VERSION, chunk_ids};
+
+/// One instance as a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    id: InstanceId,
+    group: Name,
+    profile: Profile,
+    attempt: Attempt,
+    /// The highest epoch heard of.
+    epoch: Epoch,
+    /// The highest token base or token heard of.
+    base: Token,
+    /// The last closed view. Only this counts as knowledge; the zero stamp: never had one.
+    stamp: Stamp,
+    view: BTreeMap<InstanceId, Entry>,
+    /// Names heard during an open window: they only add to who is awaited.
+    heard: BTreeSet<InstanceId>,
+    /// Ends of the present reign's that the next supervisor could not learn from the kernel.
+    departed: BTreeMap<InstanceId, EndReason>,
+    supervisor: Option<InstanceId>,
+    predecessor: Option<InstanceId>,
+    standing: Connection,
+    /// Parts of a whole view, until the frame comes that uses them.
+    parts: Vec<Entry>,
+    /// The claim table: the truth about what this instance holds and waits for.
+    claims: BTreeMap<Request, Claim>,
+    requests: u64,
+    rules: Rules,
+}
+
+/// How far the present connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    /// There is none.
+    Apart,
+    /// Hello and claims were written.
+    Greeted,
+    /// Welcomed in an open window.
+    Welcomed,
+    /// Part of an open reign.
+    Settled,
+}
+
+/// What an instance says it holds or waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Waits, at this place if it was told one.
+    Wants(Want, Option<Ticket>),
+    /// Holds, under this token.
+    Holds(Want, Token),
+}
+
+impl Claim {
+    /// What was asked for.
+    pub fn want(&self) -> &Want {
+        match self {
+            Self::Wants(want, _) | Self::Holds(want, _) => want,
+        }
+    }
+}
+
+/// What is to be done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Show the kernel that this instance is a member now. Comes before the first request.
+    ShowMembership,
+    /// Write this to the present connection.
+    Send(ToSupervisor),
+    /// Tell the application.
+    Tell(Notice),
+    /// The id has ended: close the connection, and [`Session::rename`] before the next one.
+    Rename,
+}
+
+/// What the application may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A supervisor has completed the handshake; its window may still be open.
+    Welcomed(InstanceId),
+    /// This instance is part of an open reign.
+    Reign(Epoch, InstanceId),
+    /// A new entry.
+    Joined(Entry),
+    /// An entry changed.
+    Changed(Entry),
+    /// An entry ended.
+    Ended(Entry, EndReason),
+    /// A request has a place in the queue, and how many are ahead.
+    Queued(Request, u32),
+    /// A request is granted.
+    Granted(Request, Token, Abandoned),
+    /// A grant goes on under a higher token.
+    Raised(Request, Token),
+    /// A grant was revoked.
+    Lost(Request),
+    /// A request was refused.
+    Denied(Request, Box<str>),
+    /// Everything was forfeited by silence beyond the limit.
+    Forfeited,
+    /// The supervisor answered a ping.
+    Pong(u64),
+}
+
+/// The supervisor broke the protocol; the connection is of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misplaced(pub &'static str);
+
+impl Session {
+    /// An instance that has not joined yet.
+    pub fn new(id: InstanceId, group: Name, profile: Profile) -> Self {
+        Self {
+            id,
+            group,
+            profile,
+            attempt: Attempt::default(),
+            epoch: Epoch::default(),
+            base: Token::default(),
+            stamp: Stamp::default(),
+            view: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            departed: BTreeMap::new(),
+            supervisor: None,
+            predecessor: None,
+            standing: Connection::Apart,
+            parts: Vec::new(),
+            claims: BTreeMap::new(),
+            requests: 0,
+            rules: Rules::ALL,
+        }
+    }
+
+    /// The same with some rules switched off.
+    #[cfg(test)]
+    pub(crate) fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Its id.
+    pub fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// Its group.
+    pub fn group(&self) -> &Name {
+        &self.group
+    }
+
+    /// What it tells of itself.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The number of its last closed view; zero if it never had one.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Its last closed view.
+    pub fn view(&self) -> &BTreeMap<InstanceId, Entry> {
+        &self.view
+    }
+
+    /// Who reigns, as far as it knows; `None` between two reigns.
+    pub fn supervisor(&self) -> Option<InstanceId> {
+        self.supervisor
+    }
+
+    /// Who reigned last.
+    pub fn predecessor(&self) -> Option<InstanceId> {
+        self.predecessor
+    }
+
+    /// Whether it never had a closed view, so that it holds nothing and comes as a newcomer.
+    pub fn is_fresh(&self) -> bool {
+        self.stamp == Stamp::default()
+    }
+
+    /// Whether it is part of an open reign at this moment.
+    pub fn is_settled(&self) -> bool {
+        self.standing == Connection::Settled
+    }
+
+    /// The highest token base or token it has heard of.
+    #[cfg(test)]
+    pub(crate) fn base(&self) -> Token {
+        self.base
+    }
+
+    /// What it claims.
+    pub fn claims(&self) -> &BTreeMap<Request, Claim> {
+        &self.claims
+    }
+
+    /// Everything a new connection begins with. The claims are built here and the connection is switched in the same
+    /// step, so that no release can fall between the two.
+    pub fn hello(&mut self) -> Vec<ToSupervisor> {
+        self.attempt = self.attempt.next();
+        self.standing = Connection::Greeted;
+        let mut frames = vec![
+            ToSupervisor::Hello(Hello {
+                wire: WIRE_VERSION,
+                purpose: Purpose::Member,
+                trust: Trust::Open,
+                id: self.id,
+                attempt: self.attempt,
+            }),
+            ToSupervisor::Join(Join {
+                group: self.group.clone(),
+                stamp: self.stamp,
+                epoch: self.epoch,
+                base: if self.rules.token_base { self.base } else { Token::default() },
+                profile: self.profile.clone(),
+            }),
+        ];
+        if !self.is_fresh() {
+            let known: Vec<_> = self.view.keys().copied().collect();
+            let heard: Vec<_> = self.heard.iter().copied().collect();
+            for (sort, ids) in [(NameSort::Known, known), (NameSort::Heard, heard)] {
+                frames.extend(chunk_ids(&ids).into_iter().map(|ids| ToSupervisor::Names(sort, ids)));
+            }
+            frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
+            frames.extend(self.claims.values().map(|claim| match claim {
+                Claim::Wants(want, ticket) => ToSupervisor::Wants(WantClaim { want: want.clone(), ticket: *ticket }),
+                Claim::Holds(want, token) => ToSupervisor::Held(HeldClaim { want: want.clone(), token: *token }),
+            }));
+        }
+        frames.push(ToSupervisor::ClaimsEnd);
+        frames
+    }
+
+    /// The connection has ended, after everything readable was read.
+    pub fn disconnected(&mut self) {
+        self.standing = Connection::Apart;
+        self.predecessor = self.supervisor.take().or(self.predecessor);
+        self.parts.clear();
+        if self.is_fresh() {
+            self.heard.clear();
+        }
+    }
+
+    /// Takes a new id, after [`Effect::Rename`].
+    pub fn rename(&mut self, id: InstanceId) {
+        self.id = id;
+    }
+
+    /// Takes one frame of the supervisor.
+    ///
+    /// # Errors
+    ///
+    /// [`Misplaced`] if no supervisor says that at this point; nothing was changed.
+    pub fn receive(&mut self, frame: ToMember) -> Result<Vec<Effect>, Misplaced> {
+        let mut effects = Vec::new();
+        match frame {
+            ToMember::Refused(_) => return Err(Misplaced("refused after the handshake")),
+            ToMember::Forfeited => self.forfeit(&mut effects),
+            ToMember::Entries(entries) => self.parts.extend(entries),
+            ToMember::Names(NameSort::Heard, ids) => self.heard.extend(ids),
+            ToMember::Names(NameSort::Known, _) => {
+                return Err(Misplaced("names that a supervisor does not send"));
+            }
+            ToMember::Welcome(welcome) => self.welcomed(&welcome, &mut effects)?,
+            ToMember::Opened(opened) => self.opened(opened, &mut effects)?,
+            ToMember::Delta(delta) => self.changed(delta, &mut effects)?,
+            ToMember::Queued(queued) => {
+                if let Some(Claim::Wants(_, ticket)) = self.claims.get_mut(&queued.request) {
+                    *ticket = Some(queued.ticket);
+                    effects.push(Effect::Tell(Notice::Queued(queued.request, queued.ahead)));
+                }
+            }
+            ToMember::Grant(grant) => {
+                self.base = self.base.max(grant.token);
+                match self.claims.get_mut(&grant.request) {
+                    Some(claim @ Claim::Wants(..)) => {
+                        *claim = Claim::Holds(claim.want().clone(), grant.token);
+                        effects.push(Effect::Tell(Notice::Granted(grant.request, grant.token, grant.abandoned)));
+                    }
+                    Some(Claim::Holds(..)) => {}
+                    // Nothing is ever granted to nobody: the wait was given up while the grant travelled.
+                    None => effects.push(Effect::Send(ToSupervisor::Decline(grant.request))),
+                }
+            }
+            ToMember::Token(request, token) => {
+                self.base = self.base.max(token);
+                if let Some(Claim::Holds(_, held)) = self.claims.get_mut(&request) {
+                    *held = token;
+                    effects.push(Effect::Tell(Notice::Raised(request, token)));
+                }
+            }
+            ToMember::Lost(request) => {
+                if matches!(self.claims.get(&request), Some(Claim::Holds(..))) {
+                    self.claims.remove(&request);
+                    effects.push(Effect::Tell(Notice::Lost(request)));
+                }
+            }
+            ToMember::Denied(request, reason) => {
+                if matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
+                    self.claims.remove(&request);
+                }
+                effects.push(Effect::Tell(Notice::Denied(request, reason)));
+            }
+            ToMember::Leave(sort) => {
+                // The successor finds its presence closed and would take that for a failure.
+                if let (LeaveSort::Leaving, Some(id)) = (sort, self.supervisor) {
+                    self.departed.insert(id, EndReason::Left);
+                }
+            }
+            ToMember::Ping(n) => effects.push(Effect::Send(ToSupervisor::Pong(n))),
+            ToMember::Pong(n) => effects.push(Effect::Tell(Notice::Pong(n))),
+            ToMember::Value(_)
+            | ToMember::Stored(..)
+            | ToMember::Conflict(..)
+            | ToMember::Complete(_)
+            | ToMember::Go(_) => return Err(Misplaced("answer to a request that was not made")),
+        }
+        Ok(effects)
+    }
+
+    /// Asks for a grant: enters it into the claim table and says what to write, if there is anybody to write to.
+    pub fn acquire(&mut self, name: Name, mode: Mode) -> (Request, Option<ToSupervisor>) {
+        self.requests += 1;
+        let request = Request::new(self.requests);
+        let want = Want { request, name, mode };
+        self.claims.insert(request, Claim::Wants(want.clone(), None));
+        // A newcomer's requests follow its Welcome: what is not sent now is sent then, or travels as a claim.
+        let send = self.standing != Connection::Apart && !self.is_fresh();
+        (request, send.then_some(ToSupervisor::Acquire(want)))
+    }
+
+    /// Gives up waiting. Nothing happens if the request does not wait.
+    pub fn cancel(&mut self, request: Request) -> Option<ToSupervisor> {
+        if !matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
+            return None;
+        }
+        self.claims.remove(&request);
+        (self.standing != Connection::Apart).then_some(ToSupervisor::Cancel(request))
+    }
+
+    /// Releases a grant. Nothing happens if the request holds nothing.
+    pub fn release(&mut self, request: Request) -> Option<ToSupervisor> {
+        if !matches!(self.claims.get(&request), Some(Claim::Holds(..))) {
+            return None;
+        }
+        self.claims.remove(&request);
+        (self.standing != Connection::Apart).then_some(ToSupervisor::Release(request))
+    }
+
+    fn welcomed(&mut self, welcome: &Welcome, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
+        if self.standing != Connection::Greeted {
+            return Err(Misplaced("second welcome"));
+        }
+        let fresh = self.is_fresh();
+        if fresh && welcome.view.is_none() {
+            return Err(Misplaced("newcomer welcomed without a view"));
+        }
+        effects.push(Effect::ShowMembership);
+        self.supervisor = Some(welcome.supervisor);
+        self.standing = Connection::Welcomed;
+        effects.push(Effect::Tell(Notice::Welcomed(welcome.supervisor)));
+        if let Some(view) = welcome.view {
+            self.settle(view, &[], effects);
+        }
+        if fresh {
+            for claim in self.claims.values_mut() {
+                if let Claim::Wants(want, ticket) = claim {
+                    *ticket = None;
+                    effects.push(Effect::Send(ToSupervisor::Acquire(want.clone())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, opened: Opened, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
+        if self.standing != Connection::Welcomed {
+            return Err(Misplaced("opened outside a window"));
+        }
+        self.supervisor = Some(opened.supervisor);
+        self.settle(opened.view, &opened.departed, effects);
+        Ok(())
+    }
+
+    /// Takes the whole view made of the parts.
+    fn settle(&mut self, head: ViewHead, departed: &[(InstanceId, EndReason)], effects: &mut Vec<Effect>) {
+        let view: BTreeMap<_, _> = std::mem::take(&mut self.parts).into_iter().map(|entry| (entry.id, entry)).collect();
+        let old = std::mem::replace(&mut self.view, view);
+        self.heard.clear();
+        self.departed.clear();
+        self.stamp = head.stamp;
+        self.epoch = self.epoch.max(head.stamp.epoch);
+        self.base = self.base.max(head.base);
+        self.standing = Connection::Settled;
+        if let Some(supervisor) = self.supervisor {
+            effects.push(Effect::Tell(Notice::Reign(head.stamp.epoch, supervisor)));
+        }
+        for (id, entry) in old.iter().filter(|(id, _)| !self.view.contains_key(id)) {
+            let reason =
+                departed.iter().find(|(ended, _)| ended == id).map_or(EndReason::Failed, |(_, reason)| *reason);
+            effects.push(Effect::Tell(Notice::Ended(entry.clone(), reason)));
+        }
+        for (id, entry) in &self.view {
+            match old.get(id) {
+                None => effects.push(Effect::Tell(Notice::Joined(entry.clone()))),
+                Some(before) if before != entry => effects.push(Effect::Tell(Notice::Changed(entry.clone()))),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn changed(&mut self, delta: Delta, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
+        let next = Stamp { n: self.stamp.n.wrapping_add(1), ..self.stamp };
+        if self.standing != Connection::Settled || delta.stamp != next {
+            return Err(Misplaced("change of another view"));
+        }
+        self.stamp = next;
+        for (id, reason) in delta.ended {
+            if let Some(entry) = self.view.remove(&id) {
+                effects.push(Effect::Tell(Notice::Ended(entry, reason)));
+            }
+        }
+        for entry in delta.entries {
+            effects.push(Effect::Tell(match self.view.insert(entry.id, entry.clone()) {
+                None => Notice::Joined(entry),
+                Some(_) => Notice::Changed(entry),
+            }));
+        }
+        Ok(())
+    }
+
+    /// The id has ended. What was held is lost; what was waited for is asked for again under the new id.
+    fn forfeit(&mut self, effects: &mut Vec<Effect>) {
+        let lost: Vec<_> =
+            self.claims.iter().filter(|(_, c)| matches!(c, Claim::Holds(..))).map(|(request, _)| *request).collect();
+        for request in lost {
+            self.claims.remove(&request);
+            effects.push(Effect::Tell(Notice::Lost(request)));
+        }
+        for claim in self.claims.values_mut() {
+            if let Claim::Wants(_, ticket) = claim {
+                *ticket = None;
+            }
+        }
+        // The old view stays for the comparison with the next one; without a stamp it is no knowledge any more.
+        self.stamp = Stamp::default();
+        self.heard.clear();
+        self.departed.clear();
+        effects.push(Effect::Tell(Notice::Forfeited));
+        effects.push(Effect::Rename);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::{Grant, Queued, Standing};
+
+    fn profile() -> Profile {
+        Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() }
+    }
+
+    fn name() -> Name {
+        Name::new("a").expect("a short name")
+    }
+
+    fn entry(number: u64) -> Entry {
+        Entry { id: InstanceId::new(number), profile: profile(), standing: Standing::Active }
+    }
+
+    fn welcome(n: u64) -> ToMember {
+        let stamp = Stamp { epoch: Epoch::new(9), n };
+        let view = Some(ViewHead { stamp, base: Token::new(90) });
+        ToMember::Welcome(Welcome { supervisor: InstanceId::new(1), pid: 1, view })
+    }
+
+    /// A member of a reign, with a request that was granted, if it is to hold.
+    fn member(holds: bool) -> (Session, Request) {
+        let mut session = Session::new(InstanceId::new(2), name(), profile());
+        session.hello();
+        session.receive(ToMember::Entries(vec![entry(1), entry(2)])).expect("the view");
+        session.receive(welcome(4)).expect("the welcome");
+        let (request, sent) = session.acquire(name(), Mode::Exclusive);
+        assert!(sent.is_some());
+        if holds {
+            let grant = Grant { request, token: Token::new(91), abandoned: Abandoned::Clean };
+            session.receive(ToMember::Grant(grant)).expect("the grant");
+        }
+        (session, request)
+    }
+
+    fn claims(frames: &[ToSupervisor]) -> usize {
+        frames.iter().filter(|frame| matches!(frame, ToSupervisor::Held(_) | ToSupervisor::Wants(_))).count()
+    }
+
+    #[test]
+    fn membership_is_shown_before_the_first_request_leaves() {
+        let mut session = Session::new(InstanceId::new(2), name(), profile());
+        assert_eq!(session.acquire(name(), Mode::Exclusive).1, None, "nobody to ask yet");
+        assert_eq!(claims(&session.hello()), 0, "a newcomer claims nothing");
+        let effects = session.receive(welcome(1)).expect("the welcome");
+        let shown = effects.iter().position(|effect| *effect == Effect::ShowMembership);
+        let asked = effects.iter().position(|effect| matches!(effect, Effect::Send(ToSupervisor::Acquire(_))));
+        assert!(shown.is_some() && shown < asked);
+    }
+
+    #[test]
+    fn a_release_after_the_end_of_the_connection_is_in_no_claim() {
+        let (mut session, request) = member(true);
+        session.disconnected();
+        assert_eq!(session.release(request), None);
+        assert_eq!(claims(&session.hello()), 0);
+        let (mut session, _) = member(true);
+        session.disconnected();
+        assert_eq!(claims(&session.hello()), 1);
+    }
+
+    #[test]
+    fn a_grant_that_nobody_waits_for_is_declined() {
+        let (mut session, request) = member(false);
+        assert_eq!(session.cancel(request), Some(ToSupervisor::Cancel(request)));
+        let grant = Grant { request, token: Token::new(91), abandoned: Abandoned::Clean };
+        let effects = session.receive(ToMember::Grant(grant));
+        assert_eq!(effects, Ok(vec![Effect::Send(ToSupervisor::Decline(request))]));
+    }
+
+    #[test]
+    fn who_forfeits_loses_what_it_holds_and_asks_again_for_the_rest() {
+        let (mut session, held) = member(true);
+        let (waits, _) = session.acquire(name(), Mode::Exclusive);
+        let ticket = Ticket { epoch: Epoch::new(9), n: 1 };
+        session.receive(ToMember::Queued(Queued { request: waits, ticket, ahead: 0 })).expect("the place");
+        let effects = session.receive(ToMember::Forfeited).expect("the verdict");
+        assert_eq!(effects.first(), Some(&Effect::Tell(Notice::Lost(held))));
+        assert_eq!(effects.last(), Some(&Effect::Rename));
+        assert!(session.is_fresh());
+        assert_eq!(session.claims().get(&waits).map(|claim| matches!(claim, Claim::Wants(_, None))), Some(true));
+        session.disconnected();
+        session.rename(InstanceId::new(3));
+        session.hello();
+        let effects = session.receive(welcome(1)).expect("the welcome");
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(ToSupervisor::Acquire(_)))));
+    }
+
+    #[test]
+    fn a_change_of_another_view_changes_nothing() {
+        let (mut session, _) = member(false);
+        let before = session.clone();
+        for n in [4, 6] {
+            let stamp = Stamp { epoch: Epoch::new(9), n };
+            let delta = Delta { stamp, entries: vec![entry(7)], ended: Vec::new() };
+            assert!(session.receive(ToMember::Delta(delta)).is_err());
+            assert_eq!(session, before);
+        }
+    }
+
+    #[test]
+    fn names_of_an_open_window_are_brought_along_but_are_no_knowledge() {
+        let (mut session, _) = member(false);
+        session.disconnected();
+        session.hello();
+        let heard = vec![InstanceId::new(8)];
+        session.receive(ToMember::Names(NameSort::Heard, heard.clone())).expect("a name");
+        let open = Welcome { supervisor: InstanceId::new(1), pid: 1, view: None };
+        session.receive(ToMember::Welcome(open)).expect("the welcome");
+        assert_eq!((session.stamp().n, session.view().len()), (4, 2));
+        session.disconnected();
+        assert!(session.hello().contains(&ToSupervisor::Names(NameSort::Heard, heard)));
+    }
+}

@@ -1,0 +1,305 @@
+//! The findings of the design's red team, each as a schedule: with its rule in force it is harmless, without it the
+//! observer sees what would have gone wrong.
+
+use super::super::rules::Rules;
+use super::script::Script;
+use super::world::Action::{
+    Acquire, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, Read, Receive, Release, Resign, Slice, Start,
+    Stop, Write,
+};
+use super::{Clock, Config, Fault};
+
+/// Three members, the second holds the lock; one more may start; everything may happen.
+const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
+    (Fault::Start, 9),
+    (Fault::Kill, 9),
+    (Fault::Stop, 9),
+    (Fault::Cancel, 9),
+    (Fault::Leave, 9),
+    (Fault::Resign, 9),
+    (Fault::FailStop, 9),
+    (Fault::GiveUp, 9),
+    (Fault::Limit, 9),
+]);
+
+/// The rule is needed: without it the schedule ends in this sort of violation, with it in none.
+fn needs(config: Config, off: fn(&mut Rules), violation: &str, schedule: impl Fn(&mut Script)) {
+    let mut without = config;
+    off(&mut without.rules);
+    let mut script = Script::new(without);
+    schedule(&mut script);
+    let bad = script.world.bad.unwrap_or_else(|| "nothing".into());
+    assert!(bad.starts_with(violation), "without the rule: {bad}");
+    holds(config, schedule);
+}
+
+/// The schedule does no harm, and all comes to rest.
+fn holds(config: Config, schedule: impl Fn(&mut Script)) -> Script {
+    let mut script = Script::new(config);
+    schedule(&mut script);
+    script.rest();
+    assert_eq!(script.world.bad, None);
+    script
+}
+
+#[test]
+fn finding_1_a_newcomer_that_wins_knows_nobody() {
+    needs(
+        GROUP,
+        |rules| rules.roll_call = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Kill(0), Start(3), Elect(3), Acquire(3, 0)]);
+        },
+    );
+}
+
+#[test]
+fn finding_2_the_limit_runs_while_the_winner_itself_is_stopped() {
+    needs(
+        GROUP,
+        |rules| rules.limit_counts_drained_time = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Kill(0), Receive(1), Receive(2), Elect(2), Elect(1), Stop(2), Continue(2)]);
+            script.all(&[Slice(2), Acquire(2, 0)]);
+        },
+    );
+}
+
+#[test]
+fn finding_3_the_end_of_a_connection_is_taken_for_death() {
+    needs(
+        GROUP,
+        |rules| rules.end_is_not_death = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Kill(0), Receive(1), Receive(2), Elect(2), Elect(1)]).read(1, 2);
+            script.all(&[Stop(2), GiveUp(1), Continue(2), Read(1, 2), Probe(2), Acquire(2, 0)]);
+        },
+    );
+}
+
+#[test]
+fn finding_4_a_stale_connection_speaks_for_a_living_one() {
+    let config = Config { held: None, ..GROUP };
+    needs(
+        config,
+        |rules| rules.highest_attempt = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Stop(0), Start(3), Elect(3), GiveUp(3), Elect(3), Continue(0)]).read(3, 2);
+            script.deliver(1).deliver(2).deliver(3).act(Acquire(3, 0));
+            script.read(3, 2).deliver(3);
+            script.read(3, 1).act(Acquire(2, 0));
+            script.read(2, 1).deliver(2);
+        },
+    );
+}
+
+#[test]
+fn finding_5_a_grant_before_the_survivors_know_the_new_names() {
+    // Where the kernel lists the members, the roll call would find the newcomer as well.
+    let config = Config { slots: 5, members: 4, held: None, listing: false, ..GROUP };
+    needs(
+        config,
+        |rules| rules.two_step_opening = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[
+                Kill(0),
+                Receive(1),
+                Receive(2),
+                Receive(3),
+                Elect(1),
+                Elect(2),
+                Elect(3),
+                Start(4),
+                Elect(4),
+            ]);
+            script.read(4, 1).read(2, 2).read(3, 2).act(Probe(1));
+            script.deliver(4).act(Acquire(4, 0));
+            script.read(4, 1).deliver(4).act(Kill(1));
+            script.all(&[Receive(2), Receive(3), Elect(2), Elect(3), Acquire(2, 0)]).among(&[2, 3]);
+        },
+    );
+}
+
+#[test]
+fn finding_6_a_late_claim_is_stale_even_if_the_lock_is_free() {
+    needs(
+        GROUP,
+        |rules| rules.all_is_forfeited = false,
+        "STALE CLAIM",
+        |script| {
+            script.all(&[Kill(0), Stop(1), Receive(2), Elect(2), Probe(2), Acquire(2, 0), Slice(2), Release(2, 0)]);
+            script.all(&[Continue(1), Resign(2), Finish(2), Receive(1), Elect(1), Elect(2)]).read(2, 3);
+            script.act(Probe(1));
+        },
+    );
+}
+
+#[test]
+fn finding_7_an_id_that_ended_never_comes_back() {
+    needs(
+        GROUP,
+        |rules| rules.new_id = false,
+        "CAME BACK",
+        |script| {
+            script.all(&[Kill(0), Stop(1), Receive(2), Elect(2), Probe(2), Slice(2), Continue(1)]).among(&[1, 2]);
+        },
+    );
+}
+
+#[test]
+fn finding_8_a_supervisor_that_fail_stops_forgets_its_own_claims() {
+    let config = Config { slots: 2, members: 2, held: Some(0), ..GROUP };
+    needs(
+        config,
+        |rules| rules.fail_stop_keeps_claims = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[FailStop(0), Receive(1), Elect(1)]).among(&[0, 1]).act(Acquire(1, 0));
+        },
+    );
+}
+
+#[test]
+fn finding_9_a_resignation_hands_nothing_over() {
+    needs(
+        GROUP,
+        |rules| rules.window_after_resignation = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Resign(0)]).deliver(1).deliver(2);
+            script.all(&[Finish(0), Receive(2), Elect(2), Acquire(2, 0)]);
+        },
+    );
+}
+
+#[test]
+fn finding_14_tokens_order_two_that_were_late_one_after_the_other() {
+    let config = Config { slots: 3, members: 2, ..GROUP };
+    needs(
+        config,
+        |rules| rules.fresh_tokens_after_limit = false,
+        "TOKEN ORDER",
+        |script| {
+            script.all(&[Kill(0), Receive(1), Stop(1), Start(2), Elect(2), Acquire(2, 0), Slice(2), Continue(1)]);
+            script.all(&[Resign(2), Finish(2), Elect(1), Probe(1), Stop(2), Slice(1)]);
+        },
+    );
+}
+
+#[test]
+fn finding_15_a_released_token_is_in_no_claim() {
+    let config = Config { clock: Clock::WasSetBack, ..GROUP };
+    needs(
+        config,
+        |rules| rules.token_base = false,
+        "TOKEN NOT RISING",
+        |script| {
+            script.act(Release(1, 0));
+            script.all(&[Kill(0), Receive(2), Elect(2)]).among(&[1, 2]).act(Acquire(2, 0));
+        },
+    );
+}
+
+/// The same where the kernel tells it: a stopped member found by the roll call is waited for, one that died is not.
+#[test]
+fn finding_2_a_silent_member_forfeits_when_the_limit_has_passed_and_not_before() {
+    let script = holds(Config { slices: 2, ..GROUP }, |script| {
+        script.all(&[Kill(0), Stop(1), Receive(2), Elect(2), Probe(2), Acquire(2, 0), Slice(2)]);
+        let is_open = |script: &Script| script.world.instances[2].supervisor.as_ref().is_some_and(|s| s.is_open());
+        assert!(!is_open(script), "half of the limit");
+        script.act(Slice(2));
+        assert!(is_open(script), "all of it");
+    });
+    assert!(script.world.instances[1].claim(0).is_none(), "it was told");
+    assert_eq!(script.world.instances[1].generation, 1, "and is another one now");
+}
+
+#[test]
+fn finding_10_a_full_buffer_frees_nothing() {
+    let config = Config { slots: 3, members: 2, held: None, capacity: 1, ..GROUP };
+    let script = holds(config, |script| {
+        script.act(Acquire(1, 0));
+        script.read(1, 1).act(Write(1, 1));
+        script.all(&[Acquire(0, 0), Stop(1), Start(2), Elect(2)]).read(2, 1);
+        assert!(script.act(Cut(1, 1)), "the buffer is full");
+        script.act(Continue(1));
+    });
+    assert!(script.world.instances[1].claim(0).is_some(), "it was connected again in time");
+}
+
+#[test]
+fn finding_12_only_the_end_of_the_claims_accounts_for_a_member() {
+    holds(GROUP, |script| {
+        script.all(&[Kill(0), Receive(1), Receive(2), Elect(2), Elect(1), Probe(2), Acquire(2, 0)]);
+        while script.world.pipe(1, 2).is_some_and(|k| script.world.pipes[k].up.len() > 1) {
+            script.act(Read(1, 2));
+        }
+        let supervisor = script.world.instances[2].supervisor.as_ref();
+        assert!(supervisor.is_some_and(|supervisor| supervisor.is_window_open()), "one frame is missing");
+        script.read(1, 2);
+        let supervisor = script.world.instances[2].supervisor.as_ref();
+        assert!(supervisor.is_some_and(|supervisor| !supervisor.is_window_open()), "all is said");
+    });
+}
+
+#[test]
+fn finding_16_a_newcomers_reign_is_newer_than_every_view_of_a_late_member() {
+    let config = Config { slots: 3, members: 2, ..GROUP };
+    holds(config, |script| {
+        script.all(&[Kill(0), Receive(1), Stop(1), Start(2), Elect(2), Acquire(2, 0), Slice(2), Continue(1)]);
+        script.all(&[Resign(2), Finish(2), Elect(1), Elect(2)]).read(2, 2);
+    });
+}
+
+#[test]
+fn finding_17_a_grant_in_the_buffer_of_a_dead_supervisor_has_a_visible_holder() {
+    let config = Config { held: None, ..GROUP };
+    holds(config, |script| {
+        script.all(&[Start(3), Elect(3)]).read(3, 1).deliver(1).deliver(2).deliver(3);
+        script.act(Acquire(3, 0));
+        script.read(3, 1).act(Write(3, 1));
+        script.all(&[Stop(3), Kill(0), Kill(1), Receive(2), Elect(2), Probe(2), Acquire(2, 0)]);
+        let supervisor = script.world.instances[2].supervisor.as_ref();
+        assert!(supervisor.is_some_and(|supervisor| supervisor.is_window_open()), "it waits for the stopped one");
+    });
+}
+
+#[test]
+fn finding_26_the_dead_supervisor_is_in_nobodys_view() {
+    let script = holds(GROUP, |script| {
+        script.act(Kill(0));
+    });
+    for i in [1, 2] {
+        assert_eq!(script.world.instances[i].session.view().len(), 2);
+    }
+}
+
+#[test]
+fn finding_27_newcomers_of_one_round_do_not_wait_for_each_other() {
+    let config = Config { slots: 5, members: 2, ..GROUP };
+    let script = holds(config, |script| {
+        script.all(&[Stop(1), Start(2), Start(3), Start(4), Elect(2), Elect(3), Elect(4)]);
+        script.read(2, 1).read(3, 1).read(4, 1);
+        // The stopped one takes what fits its buffer, and that is enough.
+        while script.act(Write(1, 1)) {}
+        script.deliver(2).deliver(3).deliver(4);
+        assert!([2, 3, 4].iter().all(|i| script.world.instances[*i].session.is_settled()));
+    });
+    assert_eq!(script.world.instances[1].session.view().len(), 5);
+}
+
+#[test]
+fn finding_30_who_forfeited_may_have_reigned_since_and_is_awaited_again() {
+    let config = Config { slots: 3, members: 3, held: None, ..GROUP };
+    holds(config, |script| {
+        // 1 gives up 2; then 2 reigns while 1 is stopped, and gives up 1; then 1 wins, and has only its own old view.
+        script.all(&[Stop(2), Acquire(1, 0), Kill(0), Receive(1), Elect(1), Probe(1), Slice(1), Continue(2)]);
+        script.all(&[Receive(2), FailStop(1), Stop(1), Elect(2), Probe(2), Acquire(2, 0), Slice(2)]);
+        script.all(&[Resign(2), Finish(2), Continue(1), Elect(1), Probe(1)]);
+    });
+}

@@ -1,0 +1,103 @@
+//! What a member does: the client half of the runtime.
+
+use super::super::session::Effect;
+use super::super::supervisor::LinkId;
+use super::world::{Phase, Pipe, World, id_of};
+use crate::wire::message::{LeaveSort, Refusal, ToMember, ToSupervisor};
+
+impl World {
+    pub(super) fn receive(&mut self, i: u8) {
+        let Some(k) = self.current(i) else { return };
+        let Some(frame) = self.pipes[k].down.pop_front() else {
+            self.pipes[k].shut_client();
+            return self.elect_again(i);
+        };
+        for answer in self.take(i, frame) {
+            self.say(i, Some(answer));
+        }
+        if std::mem::take(&mut self.at(i).must_rename) {
+            if let Some(k) = self.current(i) {
+                self.pipes[k].shut_client();
+            }
+            self.elect_again(i);
+            self.rename(i);
+        }
+    }
+
+    /// The member half takes a frame: its answers.
+    pub(super) fn take(&mut self, i: u8, frame: ToMember) -> Vec<ToSupervisor> {
+        if matches!(frame, ToMember::Refused(Refusal::Leaving)) {
+            return Vec::new();
+        }
+        let before = self.ghost_before(i, &frame);
+        let effects = match self.at(i).session.receive(frame) {
+            Ok(effects) => effects,
+            Err(why) => {
+                self.fail(format!("MISPLACED: {i} cannot take a frame: {}", why.0));
+                return Vec::new();
+            }
+        };
+        let mut answers = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::ShowMembership => {
+                    let instance = self.at(i);
+                    instance.membership = instance.presence;
+                    if instance.phase == Phase::Joining {
+                        instance.phase = Phase::Member;
+                    }
+                }
+                Effect::Send(frame) => answers.push(frame),
+                Effect::Rename => self.at(i).must_rename = true,
+                Effect::Tell(notice) => self.heard(i, notice, &before),
+            }
+        }
+        answers
+    }
+
+    pub(super) fn say(&mut self, i: u8, frame: Option<ToSupervisor>) {
+        let Some(frame) = frame else { return };
+        if self.at(i).supervisor.is_some() {
+            self.supervise(i, |supervisor| supervisor.frame(LinkId::LOCAL, frame));
+        } else if let Some(k) = self.current(i)
+            && self.pipes[k].server_open
+        {
+            self.pipes[k].up.push_back(frame);
+        }
+    }
+
+    /// The presence of the new id is there before the old sockets go.
+    pub(super) fn rename(&mut self, i: u8) {
+        let keeps = !self.config.rules.new_id;
+        let instance = self.at(i);
+        if !keeps {
+            instance.generation += 1;
+            let id = id_of(usize::from(i), instance.generation);
+            instance.session.rename(id);
+        }
+        instance.presence = Some(instance.session.id());
+        instance.membership = None;
+        self.ghost_renamed(i);
+    }
+
+    pub(super) fn leave(&mut self, i: u8) {
+        if self.at(i).supervisor.is_some() {
+            return self.retire(i, LeaveSort::Leaving);
+        }
+        self.say(i, Some(ToSupervisor::Leave));
+        self.vanish(i, Phase::Left);
+    }
+
+    /// The kernel closes everything that the instance had.
+    pub(super) fn vanish(&mut self, i: u8, phase: Phase) {
+        self.close_office(i);
+        self.pipes.iter_mut().filter(|pipe| pipe.client == i).for_each(Pipe::shut_client);
+        let instance = self.at(i);
+        instance.phase = phase;
+        instance.stopped = false;
+        instance.retiring = None;
+        instance.presence = None;
+        instance.membership = None;
+        self.ghost_vanished(i);
+    }
+}

@@ -1,0 +1,171 @@
+//! Peers that say anything at any time: no sequence of frames makes a machine panic or contradict itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::super::supervisor::{LinkId, Settings, Supervisor};
+use super::super::window::RollCall;
+use super::Config;
+use super::walk::Chance;
+use super::world::{lock_name, new_session};
+use crate::ident::{Attempt, Epoch, InstanceId, Request, Stamp, Ticket, Token};
+use crate::wire::message::*;
+
+/// Small numbers, so that they meet, and now and then the largest.
+fn number(chance: &mut Chance) -> u64 {
+    match chance.below(40) {
+        0 => u64::MAX,
+        1 => u64::MAX - (1 << 32),
+        n => n as u64 % 5,
+    }
+}
+
+fn id(chance: &mut Chance) -> InstanceId {
+    InstanceId::new(1000 + chance.below(4) as u64)
+}
+
+fn stamp(chance: &mut Chance) -> Stamp {
+    Stamp { epoch: Epoch::new(number(chance)), n: number(chance) }
+}
+
+fn want(chance: &mut Chance) -> Want {
+    let count = chance.below(3) as u32;
+    let mode = [Mode::Exclusive, Mode::Shared, Mode::Permits { count, limit: 2 }][chance.below(3)];
+    Want { request: Request::new(number(chance)), name: lock_name(chance.below(2) as u8), mode }
+}
+
+fn request(chance: &mut Chance) -> Request {
+    Request::new(number(chance))
+}
+
+fn profile(chance: &mut Chance) -> Profile {
+    let paused = chance.below(4) == 0;
+    Profile { pid: 1, version: 0, since: 0, presence: 0, paused, label: "".into(), payload: [].into() }
+}
+
+fn sort(chance: &mut Chance) -> NameSort {
+    [NameSort::Known, NameSort::Heard][chance.below(2)]
+}
+
+fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
+    let c = chance;
+    match c.below(20) {
+        0..4 => ToSupervisor::Hello(Hello {
+            wire: if c.below(30) == 0 { 9 } else { 1 },
+            purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
+            trust: Trust::Open,
+            id: id(c),
+            attempt: Attempt::new(number(c)),
+        }),
+        4..7 => ToSupervisor::Join(Join {
+            group: lock_name(u8::from(c.below(30) == 0)),
+            stamp: if c.below(2) == 0 { Stamp::default() } else { stamp(c) },
+            epoch: Epoch::new(number(c)),
+            base: Token::new(number(c)),
+            profile: profile(c),
+        }),
+        7 => ToSupervisor::Names(sort(c), vec![id(c), id(c)]),
+        8 => ToSupervisor::Departed(id(c), EndReason::Left),
+        9 => ToSupervisor::Held(HeldClaim { want: want(c), token: Token::new(number(c)) }),
+        10 => {
+            let ticket = Ticket { epoch: Epoch::new(number(c)), n: number(c) };
+            ToSupervisor::Wants(WantClaim { want: want(c), ticket: (c.below(2) == 0).then_some(ticket) })
+        }
+        11..14 => ToSupervisor::ClaimsEnd,
+        14 | 15 => ToSupervisor::Acquire(want(c)),
+        16 => ToSupervisor::Cancel(request(c)),
+        17 => ToSupervisor::Release(request(c)),
+        18 => ToSupervisor::Decline(request(c)),
+        _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
+    }
+}
+
+fn to_member(chance: &mut Chance) -> ToMember {
+    let c = chance;
+    let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active };
+    let head = |c: &mut Chance| ViewHead { stamp: stamp(c), base: Token::new(number(c)) };
+    match c.below(14) {
+        0 => ToMember::Forfeited,
+        1 => ToMember::Entries(vec![entry(c), entry(c)]),
+        2 => ToMember::Names(sort(c), vec![id(c)]),
+        3 | 4 => {
+            let view = (c.below(3) > 0).then(|| head(c));
+            ToMember::Welcome(Welcome { supervisor: id(c), pid: 1, view })
+        }
+        5 => ToMember::Opened(Opened { supervisor: id(c), view: head(c), departed: vec![(id(c), EndReason::Left)] }),
+        6 => {
+            ToMember::Delta(Delta { stamp: stamp(c), entries: vec![entry(c)], ended: vec![(id(c), EndReason::Failed)] })
+        }
+        7 => {
+            let ticket = Ticket { epoch: Epoch::new(number(c)), n: number(c) };
+            ToMember::Queued(Queued { request: request(c), ticket, ahead: 0 })
+        }
+        8 | 9 => {
+            let token = Token::new(number(c));
+            ToMember::Grant(Grant { request: request(c), token, abandoned: Abandoned::Unknown })
+        }
+        10 => ToMember::Token(request(c), Token::new(number(c))),
+        11 => ToMember::Lost(request(c)),
+        12 => ToMember::Denied(request(c), "".into()),
+        _ => ToMember::Leave(LeaveSort::Leaving),
+    }
+}
+
+#[test]
+fn a_supervisor_bears_whatever_its_peers_say() {
+    for seed in 0..4000 {
+        let mut chance = Chance::new(seed);
+        let c = &mut chance;
+        let settings = Settings {
+            group: lock_name(0),
+            me: InstanceId::new(1000),
+            pid: 1,
+            window_limit: Some(Supervisor::SLICE * 2),
+            member_limit: 3,
+        };
+        let roll = match c.below(3) {
+            0 => RollCall::Somebody(true),
+            _ => RollCall::Everyone(BTreeSet::from([id(c), id(c)])),
+        };
+        let mut supervisor = Supervisor::new(settings);
+        for _ in 0..200 {
+            let link = LinkId(c.below(6) as u64);
+            match c.below(25) {
+                0 if link != LinkId::LOCAL => supervisor.connected(link),
+                1 => supervisor.ended(link, c.below(2) == 0),
+                2 => supervisor.written(link, number(c)),
+                3 => supervisor.gone(id(c)),
+                4 => supervisor.membership_gone(id(c)),
+                5 => supervisor.time(Duration::from_secs(1), c.below(2) == 0),
+                6 if c.below(30) == 0 => supervisor.freeze(LeaveSort::Resigning),
+                7 => supervisor.nobody_else(),
+                8 => supervisor.called(roll.clone()),
+                _ => supervisor.frame(link, to_supervisor(c)),
+            }
+            if supervisor.is_complete() {
+                supervisor.close(number(c));
+            }
+            supervisor.take_outputs();
+            supervisor.grants().check_invariants();
+        }
+    }
+}
+
+#[test]
+fn a_member_bears_whatever_its_supervisor_says() {
+    for seed in 0..4000 {
+        let mut chance = Chance::new(seed);
+        let c = &mut chance;
+        let mut session = new_session(&Config::SMALL, InstanceId::new(1000));
+        for _ in 0..100 {
+            match c.below(12) {
+                0 => drop(session.hello()),
+                1 => session.disconnected(),
+                2 => drop(session.acquire(lock_name(0), Mode::Exclusive)),
+                3 => drop(session.cancel(request(c))),
+                4 => drop(session.release(request(c))),
+                _ => drop(session.receive(to_member(c))),
+            }
+        }
+    }
+}

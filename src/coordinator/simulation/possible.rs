@@ -1,0 +1,188 @@
+//! Which steps are possible: what the instances do of their own accord, and what is done to them.
+
+use super::super::session::Claim;
+use super::Fault;
+use super::world::{Action, Instance, Phase, Pipe, World, owner};
+use crate::wire::message::{Mode, ToSupervisor};
+
+impl World {
+    /// What the instances do of their own accord.
+    pub(super) fn work(&self, actions: &mut Vec<Action>) {
+        for (index, instance) in self.instances.iter().enumerate() {
+            let i = index as u8;
+            if instance.stopped {
+                continue;
+            }
+            match instance.phase {
+                Phase::Elect => actions.push(Action::Elect(i)),
+                Phase::Joining | Phase::Member => {
+                    let pipe = self.current(i).map(|k| &self.pipes[k]);
+                    if pipe.is_some_and(|pipe| !pipe.down.is_empty() || !pipe.server_open) {
+                        actions.push(Action::Receive(i));
+                    }
+                }
+                Phase::Supervisor => self.supervisor_work(i, actions),
+                Phase::Off | Phase::Left | Phase::Dead => {}
+            }
+        }
+    }
+
+    fn supervisor_work(&self, i: u8, actions: &mut Vec<Action>) {
+        let instance = &self.instances[usize::from(i)];
+        let frozen = instance.retiring.is_some();
+        let mut flushed = true;
+        for pipe in self.pipes.iter().filter(|pipe| pipe.server == i && pipe.server_open) {
+            if !frozen && !pipe.closing && (!pipe.up.is_empty() || !pipe.client_open) {
+                actions.push(Action::Read(pipe.client, pipe.attempt));
+            }
+            let full = pipe.client_open && pipe.down.len() >= self.config.capacity;
+            if !pipe.out.is_empty() && !full {
+                actions.push(Action::Write(pipe.client, pipe.attempt));
+            }
+            // A peer that does not drain costs no more than a write timeout.
+            flushed &= pipe.out.is_empty() || full && self.instances[usize::from(pipe.client)].stopped;
+        }
+        if frozen && flushed {
+            actions.push(Action::Finish(i));
+        }
+        if !frozen && instance.uncalled {
+            actions.push(Action::Call(i));
+        }
+        let Some(supervisor) = &instance.supervisor else { return };
+        if !frozen
+            && supervisor.is_waiting()
+            && (supervisor.awaited().into_iter().any(|id| self.is_gone(id))
+                || supervisor.unnamed().into_iter().any(|id| self.is_membership_gone(id))
+                || supervisor.awaits_stranger() && !self.is_somebody_else(i))
+        {
+            actions.push(Action::Probe(i));
+        }
+    }
+
+    /// Everything that may happen next.
+    pub(super) fn actions(&self, actions: &mut Vec<Action>) {
+        self.work(actions);
+        let left = |fault: Fault| self.used[fault as usize] < self.config.faults[fault as usize];
+        for (index, instance) in self.instances.iter().enumerate() {
+            let i = index as u8;
+            match instance.phase {
+                Phase::Off if left(Fault::Start) => actions.push(Action::Start(i)),
+                Phase::Off | Phase::Left | Phase::Dead => continue,
+                _ => {}
+            }
+            if !instance.is_alive() {
+                continue;
+            }
+            if left(Fault::Kill) {
+                actions.push(Action::Kill(i));
+            }
+            if instance.stopped {
+                actions.push(Action::Continue(i));
+                continue;
+            }
+            if left(Fault::Stop) {
+                actions.push(Action::Stop(i));
+            }
+            for lock in 0..self.config.locks {
+                match instance.claim(lock) {
+                    None if instance.acquired < self.config.acquires && self.may_ask(i, lock) => {
+                        actions.push(Action::Acquire(i, lock));
+                        if self.config.shared && lock + 1 == self.config.locks {
+                            actions.push(Action::Share(i, lock));
+                        }
+                    }
+                    Some((_, Claim::Holds(..))) => actions.push(Action::Release(i, lock)),
+                    Some((_, Claim::Wants(..))) if left(Fault::Cancel) => actions.push(Action::Cancel(i, lock)),
+                    _ => {}
+                }
+            }
+            if left(Fault::Leave)
+                && (instance.phase == Phase::Member
+                    || instance.phase == Phase::Supervisor && instance.retiring.is_none())
+            {
+                actions.push(Action::Leave(i));
+            }
+            let to_stopped = |k: usize| self.instances[usize::from(self.pipes[k].server)].stopped;
+            if instance.phase == Phase::Joining && left(Fault::GiveUp) && self.current(i).is_some_and(to_stopped) {
+                actions.push(Action::GiveUp(i));
+            }
+            if let Some(supervisor) = &instance.supervisor
+                && instance.retiring.is_none()
+            {
+                if left(Fault::Resign) && supervisor.is_open() {
+                    actions.push(Action::Resign(i));
+                }
+                if left(Fault::FailStop) {
+                    actions.push(Action::FailStop(i));
+                }
+                if left(Fault::Limit) && self.may_slice(i) {
+                    actions.push(Action::Slice(i));
+                }
+                self.cuts(i, actions);
+            }
+        }
+    }
+
+    fn cuts(&self, i: u8, actions: &mut Vec<Action>) {
+        for pipe in self.pipes.iter().filter(|pipe| pipe.server == i && pipe.server_open) {
+            let client = &self.instances[usize::from(pipe.client)];
+            if pipe.client_open && client.stopped && pipe.down.len() >= self.config.capacity && !pipe.out.is_empty() {
+                actions.push(Action::Cut(pipe.client, pipe.attempt));
+            }
+            if !pipe.client_open && pipe.up.is_empty() && !pipe.closing && !client.is_alive() {
+                actions.push(Action::ReadEarly(pipe.client, pipe.attempt));
+            }
+        }
+    }
+
+    /// What an application that lost its memory in a fail-stop still believes to hold it does not ask for.
+    fn may_ask(&self, i: u8, lock: u8) -> bool {
+        !self.ghost.believes(i, lock)
+    }
+
+    /// Who is waited for: all of it stopped, and silent on every connection.
+    fn waited_for(&self, i: u8) -> Vec<usize> {
+        let Some(supervisor) = &self.instances[usize::from(i)].supervisor else { return Vec::new() };
+        let mut ids = supervisor.awaited();
+        ids.extend(supervisor.unnamed());
+        let mut slots: Vec<usize> = ids.into_iter().map(owner).collect();
+        if supervisor.awaits_stranger() {
+            let strange = |(k, other): &(usize, &Instance)| {
+                *k != usize::from(i) && other.membership.is_some_and(|id| supervisor.registry().get(id).is_none())
+            };
+            slots.extend(self.instances.iter().enumerate().filter(strange).map(|(k, _)| k));
+        }
+        slots
+    }
+
+    /// Whether unread bytes of a handshake lie at the supervisor.
+    pub(super) fn is_drained(&self, i: u8) -> bool {
+        let handshake = |pipe: &&Pipe| pipe.server == i && pipe.server_open && !pipe.closing;
+        let owes = |frame: &ToSupervisor| matches!(frame, ToSupervisor::Hello(_) | ToSupervisor::ClaimsEnd);
+        !self.pipes.iter().filter(handshake).any(|pipe| pipe.up.iter().any(owes))
+    }
+
+    /// Real time is long compared with work: nobody who runs is ever late, unless the supervisor itself slept.
+    pub(super) fn may_slice(&self, i: u8) -> bool {
+        let instance = &self.instances[usize::from(i)];
+        if !instance.supervisor.as_ref().is_some_and(|supervisor| supervisor.is_waiting()) {
+            return false;
+        }
+        let waited_for = self.waited_for(i);
+        if waited_for.is_empty() {
+            return false;
+        }
+        let drained = self.is_drained(i);
+        let naive = instance.slept && (!self.config.rules.limit_counts_drained_time || !drained);
+        naive || drained && waited_for.iter().all(|k| self.instances[*k].stopped)
+    }
+
+    /// Whether everybody who is waited for is stopped.
+    pub(super) fn is_late(&self, i: u8) -> bool {
+        self.waited_for(i).iter().all(|k| self.instances[*k].stopped)
+    }
+
+    pub(super) fn mode(action: Action) -> Mode {
+        if matches!(action, Action::Share(..)) { Mode::Shared } else { Mode::Exclusive }
+    }
+}

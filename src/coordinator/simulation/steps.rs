@@ -1,0 +1,379 @@
+//! What each action does: the part of the runtime, without sockets, threads and clocks.
+
+use std::collections::VecDeque;
+
+use super::super::supervisor::{LinkId, Output, Settings, Supervisor};
+use super::super::window::RollCall;
+use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session};
+use super::{Clock, Fault};
+use crate::ident::InstanceId;
+use crate::wire::message::{LeaveSort, ToMember, ToSupervisor};
+
+impl World {
+    /// Does one step and checks what must hold after each.
+    pub(super) fn step(&mut self, action: Action) {
+        self.count(action);
+        match action {
+            Action::Start(i) => {
+                let instance = self.at(i);
+                instance.phase = Phase::Elect;
+                instance.presence = Some(instance.session.id());
+            }
+            Action::Elect(i) => self.elect(i),
+            Action::Read(c, t) => self.read(c, t, false),
+            Action::ReadEarly(c, t) => self.read(c, t, true),
+            Action::Write(c, t) => self.write(c, t),
+            Action::Receive(i) => self.receive(i),
+            Action::Call(i) => self.call(i),
+            Action::Probe(i) => self.probe(i),
+            Action::Slice(i) => self.slice(i),
+            Action::Cut(c, t) => {
+                let Some(k) = self.pipe(c, t) else { return };
+                let (server, link) = (self.pipes[k].server, self.pipes[k].link);
+                self.pipes[k].shut_server();
+                self.void_promises(c);
+                self.supervise(server, |supervisor| supervisor.ended(link, false));
+            }
+            Action::Acquire(i, lock) | Action::Share(i, lock) => {
+                let instance = self.at(i);
+                instance.acquired += 1;
+                let (_, frame) = instance.session.acquire(lock_name(lock), Self::mode(action));
+                self.say(i, frame);
+            }
+            Action::Release(i, lock) => {
+                let Some((request, _)) = self.at(i).claim(lock) else { return };
+                self.ghost_release(i, lock);
+                let frame = self.at(i).session.release(request);
+                self.say(i, frame);
+            }
+            Action::Cancel(i, lock) => {
+                let Some((request, _)) = self.at(i).claim(lock) else { return };
+                let frame = self.at(i).session.cancel(request);
+                self.say(i, frame);
+            }
+            Action::Kill(i) => {
+                self.ghost_death(i);
+                self.vanish(i, Phase::Dead);
+            }
+            Action::Stop(i) => {
+                let instance = self.at(i);
+                instance.stopped = true;
+                instance.slept |= instance.supervisor.as_ref().is_some_and(|s| s.is_window_open());
+            }
+            Action::Continue(i) => self.at(i).stopped = false,
+            Action::GiveUp(i) => {
+                if let Some(k) = self.current(i) {
+                    self.pipes[k].shut_client();
+                }
+                self.elect_again(i);
+            }
+            Action::Leave(i) => self.leave(i),
+            Action::Resign(i) => self.retire(i, LeaveSort::Resigning),
+            Action::Finish(i) => self.finish(i),
+            Action::FailStop(i) => self.fail_stop(i),
+        }
+        let instances = &self.instances;
+        self.pipes
+            .retain(|pipe| pipe.server_open || pipe.client_open && instances[usize::from(pipe.client)].is_alive());
+        self.check();
+    }
+
+    pub(super) fn at(&mut self, i: u8) -> &mut Instance {
+        &mut self.instances[usize::from(i)]
+    }
+
+    fn count(&mut self, action: Action) {
+        let fault = match action {
+            Action::Start(_) => Fault::Start,
+            Action::Kill(_) => Fault::Kill,
+            Action::Stop(_) => Fault::Stop,
+            Action::Cancel(..) => Fault::Cancel,
+            Action::Leave(_) => Fault::Leave,
+            Action::Resign(_) => Fault::Resign,
+            Action::FailStop(_) => Fault::FailStop,
+            Action::GiveUp(_) => Fault::GiveUp,
+            Action::Slice(_) => Fault::Limit,
+            _ => return,
+        };
+        self.used[fault as usize] = self.used[fault as usize].saturating_add(1);
+    }
+
+    // ------------------------------------------------------------------------------------------------- the election
+
+    fn elect(&mut self, i: u8) {
+        let hello = match self.port {
+            Some(_) => self.at(i).session.hello(),
+            None => return self.win(i),
+        };
+        let server = self.port.unwrap_or_default();
+        self.links += 1;
+        let link = LinkId(self.links);
+        let instance = self.at(i);
+        instance.attempt += 1;
+        instance.phase = Phase::Joining;
+        let pipe = Pipe {
+            client: i,
+            server,
+            attempt: instance.attempt,
+            link,
+            accepted: false,
+            client_open: true,
+            server_open: true,
+            closing: false,
+            up: hello.into(),
+            out: VecDeque::new(),
+            down: VecDeque::new(),
+            written: 0,
+        };
+        self.pipes.push(pipe);
+    }
+
+    fn win(&mut self, i: u8) {
+        self.port = Some(i);
+        self.reigns += 1;
+        let config = self.config;
+        let instance = self.at(i);
+        instance.phase = Phase::Supervisor;
+        instance.slept = false;
+        instance.uncalled = false;
+        instance.attempt += 1;
+        instance.membership = instance.presence;
+        let hello = instance.session.hello();
+        let settings = Settings {
+            group: lock_name(0),
+            me: instance.session.id(),
+            pid: 1,
+            window_limit: Some(Supervisor::SLICE * config.slices),
+            member_limit: 100,
+        };
+        let supervisor = Supervisor::with_rules(settings, config.rules);
+        self.at(i).supervisor = Some(Box::new(supervisor));
+        for frame in hello {
+            self.supervise(i, |supervisor| supervisor.frame(LinkId::LOCAL, frame));
+        }
+        if config.late_call {
+            self.at(i).uncalled = true;
+        } else {
+            self.call(i);
+        }
+        if self.resigned && !config.rules.window_after_resignation {
+            self.supervise(i, Supervisor::trust_the_resigner);
+        }
+    }
+
+    /// Asks the kernel who is there.
+    pub(super) fn call(&mut self, i: u8) {
+        self.at(i).uncalled = false;
+        // Whoever ended before the kernel was asked might as well have ended before this one won.
+        self.ghost.restarted = !self.is_somebody_else(i) && self.at(i).session.is_fresh();
+        let roll = if self.config.listing {
+            RollCall::Everyone(self.instances.iter().filter_map(|instance| instance.membership).collect())
+        } else {
+            RollCall::Somebody(self.is_somebody_else(i))
+        };
+        self.supervise(i, |supervisor| supervisor.called(roll));
+    }
+
+    pub(super) fn elect_again(&mut self, i: u8) {
+        let instance = self.at(i);
+        instance.phase = Phase::Elect;
+        instance.session.disconnected();
+        if instance.session.is_fresh() {
+            instance.membership = None;
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------- the supervisor
+
+    /// Gives a supervisor one input and does everything that comes of it.
+    pub(super) fn supervise(&mut self, i: u8, input: impl FnOnce(&mut Supervisor)) {
+        let Some(mut supervisor) = self.at(i).supervisor.take() else { return };
+        input(&mut supervisor);
+        let mut outputs = VecDeque::new();
+        loop {
+            if supervisor.is_complete() {
+                self.reigns += 1;
+                let clock = match self.config.clock {
+                    Clock::Rises => self.reigns << 34,
+                    Clock::WasSetBack => 1,
+                };
+                supervisor.close(clock);
+                self.ghost_close(&supervisor);
+            }
+            outputs.extend(supervisor.take_outputs());
+            let Some(output) = outputs.pop_front() else { break };
+            match output {
+                Output::Send(link, frame) => self.put_out(i, &mut supervisor, link, frame),
+                Output::Cast(links, frame) => {
+                    for link in links {
+                        self.put_out(i, &mut supervisor, link, frame.clone());
+                    }
+                }
+                Output::Watch(_) => {}
+                Output::Close(link) => {
+                    if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link) {
+                        pipe.closing = true;
+                        pipe.close_if_flushed();
+                    }
+                }
+                Output::Cut(link) => {
+                    if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link) {
+                        pipe.shut_server();
+                    }
+                }
+                Output::StepDown(_) => self.at(i).retiring = Some(Retiring::Stays),
+            }
+        }
+        let me = self.at(i).session.id();
+        self.ghost_opened(&supervisor, me);
+        self.at(i).supervisor = Some(supervisor);
+    }
+
+    fn put_out(&mut self, i: u8, supervisor: &mut Supervisor, link: LinkId, frame: ToMember) {
+        if link == LinkId::LOCAL {
+            for answer in self.take(i, frame) {
+                supervisor.frame(LinkId::LOCAL, answer);
+            }
+        } else if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link && pipe.server_open) {
+            pipe.out.push_back(frame);
+        }
+    }
+
+    fn read(&mut self, client: u8, attempt: u16, early: bool) {
+        let Some(k) = self.pipe(client, attempt) else { return };
+        let (server, link) = (self.pipes[k].server, self.pipes[k].link);
+        if !self.pipes[k].accepted {
+            self.pipes[k].accepted = true;
+            self.supervise(server, |supervisor| supervisor.connected(link));
+        }
+        let Some(k) = self.pipe(client, attempt) else { return };
+        let replaced = |supervisor: &Supervisor, id: InstanceId| {
+            !supervisor.is_window_open() && supervisor.registry().get(id).is_some()
+        };
+        if let Some(frame) = self.pipes[k].up.pop_front() {
+            let frame = if self.config.wire { super::through_the_wire(frame) } else { frame };
+            if let ToSupervisor::Hello(hello) = &frame
+                && self.at(server).supervisor.as_ref().is_some_and(|supervisor| replaced(supervisor, hello.id))
+            {
+                self.void_promises(client);
+            }
+            self.supervise(server, |supervisor| supervisor.frame(link, frame));
+        } else {
+            self.pipes[k].shut_server();
+            let behind = self.at(server).supervisor.as_ref().and_then(|supervisor| supervisor.behind(link));
+            let gone = !early && behind.is_some_and(|id| self.is_gone(id));
+            self.void_promises(client);
+            self.supervise(server, |supervisor| supervisor.ended(link, gone));
+        }
+    }
+
+    fn write(&mut self, client: u8, attempt: u16) {
+        let Some(k) = self.pipe(client, attempt) else { return };
+        let alive = self.instances[usize::from(client)].is_alive();
+        let wire = self.config.wire;
+        let pipe = &mut self.pipes[k];
+        let Some(frame) = pipe.out.pop_front() else { return };
+        if pipe.client_open && alive {
+            pipe.down.push_back(if wire { super::through_the_wire(frame) } else { frame });
+        }
+        pipe.written += 1;
+        let (server, link, written) = (pipe.server, pipe.link, pipe.written);
+        pipe.close_if_flushed();
+        self.supervise(server, |supervisor| supervisor.written(link, written));
+    }
+
+    fn probe(&mut self, i: u8) {
+        let Some(supervisor) = self.at(i).supervisor.as_ref() else { return };
+        let (awaited, unnamed) = (supervisor.awaited(), supervisor.unnamed());
+        for id in awaited.into_iter().filter(|id| self.is_gone(*id)).collect::<Vec<_>>() {
+            self.supervise(i, |supervisor| supervisor.gone(id));
+        }
+        for id in unnamed.into_iter().filter(|id| self.is_membership_gone(*id)).collect::<Vec<_>>() {
+            self.supervise(i, |supervisor| supervisor.membership_gone(id));
+        }
+        if !self.is_somebody_else(i) {
+            self.supervise(i, Supervisor::nobody_else);
+        }
+    }
+
+    fn slice(&mut self, i: u8) {
+        if !self.may_slice(i) {
+            return;
+        }
+        let drained = self.is_drained(i) && self.is_late(i);
+        let Some(mut supervisor) = self.at(i).supervisor.take() else { return };
+        let was_open = !supervisor.is_window_open();
+        let mut waited = supervisor.awaited();
+        waited.extend(supervisor.unnamed());
+        supervisor.time(Supervisor::SLICE, drained);
+        let over = |id: &InstanceId| match was_open {
+            true => supervisor.registry().get(*id).is_none(),
+            false => supervisor.is_complete(),
+        };
+        waited.retain(over);
+        self.at(i).supervisor = Some(supervisor);
+        for id in waited {
+            self.excuse(id);
+        }
+        self.supervise(i, |_| {});
+    }
+
+    pub(super) fn retire(&mut self, i: u8, sort: LeaveSort) {
+        self.at(i).retiring = Some(if sort == LeaveSort::Leaving { Retiring::Leaves } else { Retiring::Stays });
+        self.supervise(i, |supervisor| supervisor.freeze(sort));
+    }
+
+    fn finish(&mut self, i: u8) {
+        self.close_office(i);
+        if self.at(i).retiring.take() == Some(Retiring::Leaves) {
+            return self.vanish(i, Phase::Left);
+        }
+        self.resigned = true;
+        self.elect_again(i);
+        if std::mem::take(&mut self.at(i).must_rename) {
+            self.rename(i);
+        }
+    }
+
+    fn fail_stop(&mut self, i: u8) {
+        self.close_office(i);
+        if self.config.rules.fail_stop_keeps_claims {
+            return self.elect_again(i);
+        }
+        self.ghost_amnesia(i);
+        let config = self.config;
+        let instance = self.at(i);
+        instance.generation += 1;
+        instance.session = new_session(&config, id_of(usize::from(i), instance.generation));
+        instance.presence = Some(instance.session.id());
+        self.elect_again(i);
+    }
+
+    pub(super) fn close_office(&mut self, i: u8) {
+        self.at(i).supervisor = None;
+        if self.port == Some(i) {
+            self.port = None;
+            self.resigned = false;
+        }
+        self.pipes.iter_mut().filter(|pipe| pipe.server == i).for_each(Pipe::shut_server);
+    }
+}
+
+impl Pipe {
+    fn shut_server(&mut self) {
+        self.server_open = false;
+        self.up.clear();
+        self.out.clear();
+    }
+
+    pub(super) fn shut_client(&mut self) {
+        self.client_open = false;
+        self.down.clear();
+    }
+
+    fn close_if_flushed(&mut self) {
+        if self.closing && self.out.is_empty() {
+            self.shut_server();
+        }
+    }
+}

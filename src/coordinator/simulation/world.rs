@@ -1,0 +1,249 @@
+//! The world: one port, some instances, and connections of which every buffer is visible. [`World::step`] does one
+//! [`Action`]; [`World::actions`] says which are possible.
+
+use std::collections::VecDeque;
+
+use super::super::session::{Claim, Session};
+use super::super::supervisor::{LinkId, Supervisor};
+use super::ghost::Ghost;
+use super::{Config, Fault};
+use crate::ident::{InstanceId, Name, Request};
+use crate::wire::message::{Profile, ToMember, ToSupervisor};
+
+/// One step. The numbers are an instance, then a lock or the attempt that made a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Start(u8),
+    /// Binds the port if it is free, else connects and writes its hello.
+    Elect(u8),
+    /// The supervisor takes one frame, or the end, of this connection.
+    Read(u8, u16),
+    /// The end, with the presence of the other side seen a moment too early.
+    ReadEarly(u8, u16),
+    /// The supervisor's kernel takes one frame of this connection's outbox.
+    Write(u8, u16),
+    /// The client takes one frame, or the end, of its connection.
+    Receive(u8),
+    /// The supervisor hears from the kernel who is there.
+    Call(u8),
+    /// The supervisor looks at the presence of those it waits for.
+    Probe(u8),
+    /// A slice of time that nobody used passes at the supervisor.
+    Slice(u8),
+    /// The buffer of a stopped client is full: its connection is cut.
+    Cut(u8, u16),
+    Acquire(u8, u8),
+    Share(u8, u8),
+    Release(u8, u8),
+    Cancel(u8, u8),
+    Kill(u8),
+    Stop(u8),
+    Continue(u8),
+    GiveUp(u8),
+    Leave(u8),
+    Resign(u8),
+    /// The supervisor has written what it could and closes its listener, then its connections.
+    Finish(u8),
+    FailStop(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Off,
+    Elect,
+    Joining,
+    Member,
+    Supervisor,
+    Left,
+    Dead,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    pub(super) phase: Phase,
+    pub(super) stopped: bool,
+    pub(super) session: Session,
+    pub(super) supervisor: Option<Box<Supervisor>>,
+    /// The ids under which the kernel shows it, as sockets would.
+    pub(super) presence: Option<InstanceId>,
+    pub(super) membership: Option<InstanceId>,
+    pub(super) attempt: u16,
+    pub(super) generation: u64,
+    pub(super) acquired: u8,
+    /// It was stopped while its window was open.
+    pub(super) slept: bool,
+    /// The kernel was not asked yet who is there.
+    pub(super) uncalled: bool,
+    /// Frozen: it closes its listener when everything is written, and then leaves or elects again.
+    pub(super) retiring: Option<Retiring>,
+    pub(super) must_rename: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retiring {
+    Leaves,
+    Stays,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Pipe {
+    pub(super) client: u8,
+    pub(super) server: u8,
+    pub(super) attempt: u16,
+    pub(super) link: LinkId,
+    pub(super) accepted: bool,
+    pub(super) client_open: bool,
+    pub(super) server_open: bool,
+    /// The server closes it when its outbox is empty.
+    pub(super) closing: bool,
+    pub(super) up: VecDeque<ToSupervisor>,
+    pub(super) out: VecDeque<ToMember>,
+    pub(super) down: VecDeque<ToMember>,
+    pub(super) written: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) port: Option<u8>,
+    pub(super) instances: Vec<Instance>,
+    pub(super) pipes: Vec<Pipe>,
+    pub(super) used: [u8; Fault::COUNT],
+    pub(super) links: u64,
+    pub(super) reigns: u64,
+    /// How the last reign ended: by a resignation.
+    pub(super) resigned: bool,
+    pub(super) ghost: Ghost,
+    pub(super) bad: Option<String>,
+}
+
+/// Which instance an id belongs or belonged to.
+pub(super) fn owner(id: InstanceId) -> usize {
+    (id.number() / 1000) as usize - 1
+}
+
+pub(super) fn id_of(slot: usize, generation: u64) -> InstanceId {
+    InstanceId::new((slot as u64 + 1) * 1000 + generation)
+}
+
+pub(super) fn lock_name(lock: u8) -> Name {
+    Name::new(["a", "b"][usize::from(lock)]).expect("a short name")
+}
+
+pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
+    let profile = Profile {
+        pid: id.number() as u32,
+        version: 0,
+        since: 0,
+        presence: 0,
+        paused: false,
+        label: "".into(),
+        payload: [].into(),
+    };
+    Session::new(id, lock_name(0), profile).with_rules(config.rules)
+}
+
+impl Instance {
+    pub(super) fn is_alive(&self) -> bool {
+        !matches!(self.phase, Phase::Off | Phase::Left | Phase::Dead)
+    }
+
+    /// Its claim of a lock; it never has two of one.
+    pub(super) fn claim(&self, lock: u8) -> Option<(Request, &Claim)> {
+        let mut claims = self.session.claims().iter();
+        claims.find(|(_, claim)| claim.want().name.as_str() == ["a", "b"][usize::from(lock)]).map(|(r, c)| (*r, c))
+    }
+}
+
+impl World {
+    /// Nobody is there yet.
+    pub(super) fn empty(config: Config) -> Self {
+        let instance = |slot: usize| Instance {
+            phase: Phase::Off,
+            stopped: false,
+            session: new_session(&config, id_of(slot, 0)),
+            supervisor: None,
+            presence: None,
+            membership: None,
+            attempt: 0,
+            generation: 0,
+            acquired: 0,
+            slept: false,
+            uncalled: false,
+            retiring: None,
+            must_rename: false,
+        };
+        Self {
+            config,
+            port: None,
+            instances: (0..config.slots).map(instance).collect(),
+            pipes: Vec::new(),
+            used: [0; Fault::COUNT],
+            links: 0,
+            reigns: 0,
+            resigned: false,
+            ghost: Ghost::new(config.slots),
+            bad: None,
+        }
+    }
+
+    /// Instance 0 is supervisor, the next ones are welcomed, one may hold lock 0, and all is quiet.
+    pub(super) fn at_rest(config: Config) -> Self {
+        let mut world = Self::empty(config);
+        for i in 0..config.members as u8 {
+            world.step(Action::Start(i));
+            world.settle();
+        }
+        if let Some(holder) = config.held {
+            world.step(Action::Acquire(holder, 0));
+            world.settle();
+        }
+        world.used = [0; Fault::COUNT];
+        world.instances.iter_mut().for_each(|instance| instance.acquired = 0);
+        world
+    }
+
+    /// Does what the instances do of their own accord until nothing is left to do.
+    pub(super) fn settle(&mut self) {
+        let mut actions = Vec::new();
+        for _ in 0..2000 {
+            actions.clear();
+            self.work(&mut actions);
+            match actions.first() {
+                Some(action) if self.bad.is_none() => self.step(*action),
+                _ => return,
+            }
+        }
+        self.fail("LIVELOCK: work never ends".into());
+    }
+
+    pub(super) fn fail(&mut self, what: String) {
+        if !self.ghost.beyond {
+            self.bad.get_or_insert(what);
+        }
+    }
+
+    pub(super) fn pipe(&self, client: u8, attempt: u16) -> Option<usize> {
+        self.pipes.iter().position(|pipe| pipe.client == client && pipe.attempt == attempt)
+    }
+
+    /// The connection that the client uses.
+    pub(super) fn current(&self, client: u8) -> Option<usize> {
+        let attempt = self.instances[usize::from(client)].attempt;
+        self.pipes.iter().position(|pipe| pipe.client == client && pipe.attempt == attempt && pipe.client_open)
+    }
+
+    /// The kernel has closed the presence of this id.
+    pub(super) fn is_gone(&self, id: InstanceId) -> bool {
+        self.instances[owner(id)].presence != Some(id)
+    }
+
+    pub(super) fn is_membership_gone(&self, id: InstanceId) -> bool {
+        self.instances[owner(id)].membership != Some(id)
+    }
+
+    /// Whether the kernel shows a member besides this one.
+    pub(super) fn is_somebody_else(&self, me: u8) -> bool {
+        self.instances.iter().enumerate().any(|(i, other)| i != usize::from(me) && other.membership.is_some())
+    }
+}

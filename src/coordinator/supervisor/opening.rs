@@ -1,0 +1,163 @@
+//! How a window closes and a reign opens, and how newcomers are named to the others before they are welcomed.
+
+use super::super::grants::Told;
+use super::{Awaiting, LinkId, LinkState, Output, Phase, Place, StepDown, Supervisor};
+use crate::ident::{InstanceId, Stamp};
+use crate::wire::message::{EndReason, Opened, ToMember, ViewHead};
+
+impl Supervisor {
+    /// The most newcomers that are named at once: with the largest payloads their delta still fits one frame.
+    const ROUND: usize = 128;
+
+    /// Whether everyone is accounted for, so that [`Supervisor::close`] may be called.
+    pub fn is_complete(&self) -> bool {
+        matches!(&self.phase, Phase::Window(window) if window.is_complete())
+    }
+
+    /// Closes the window: judges the claims, fixes the numbers of the reign and writes them to everyone. `clock` is in
+    /// nanoseconds since 1970. Nothing happens before [`Supervisor::is_complete`].
+    pub fn close(&mut self, clock: u64) {
+        if !self.is_complete() {
+            return;
+        }
+        let Phase::Window(mut window) = std::mem::replace(&mut self.phase, Phase::Opening(Awaiting::new())) else {
+            return;
+        };
+        let mut forfeiters = if self.rules.all_is_forfeited { window.forfeiters() } else { Default::default() };
+        for id in &forfeiters {
+            self.grants.forget(*id);
+        }
+        // Two members cannot both be right; the one with the smaller token was given up by a reign it slept through.
+        for id in self.grants.conflicts() {
+            self.grants.forget(id);
+            forfeiters.insert(id);
+        }
+        if forfeiters.contains(&self.settings.me) {
+            self.send(LinkId::LOCAL, ToMember::Forfeited);
+            return self.step_down(StepDown::Forfeited);
+        }
+        for id in forfeiters {
+            window.ended(id, EndReason::Evicted);
+            if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
+                self.forfeit(link, id);
+            }
+        }
+
+        let (epoch, base) = window.numbers(self.grants.highest_token(), clock);
+        let stamp = Stamp { epoch, n: 1 };
+        self.head = ViewHead { stamp, base };
+        self.registry.begin(stamp);
+        self.grants.close(
+            epoch,
+            base,
+            window.was_limited() && self.rules.fresh_tokens_after_limit,
+            window.follows_a_reign(),
+        );
+
+        let here = |place: Place| matches!(place, Place::Here(_));
+        let parked = |place: Place| matches!(place, Place::Parked(_));
+        let survivors = self.links_of(&self.registry.in_place(here));
+        let newcomers = self.registry.in_place(parked);
+        for id in &newcomers {
+            // Everyone learns their names from `Opened` itself, before anything is granted.
+            if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
+                self.registry.move_to(*id, Place::Here(link));
+            }
+        }
+        for id in self.registry.in_place(here) {
+            self.grants.set_ready(id, true);
+        }
+        // Fresh tokens travel before `Opened`, so that no holder is part of the reign under an old one.
+        self.pass_on();
+        let opened = Opened { supervisor: self.settings.me, view: self.head, departed: window.departed() };
+        self.send_view(&survivors, ToMember::Opened(opened));
+        let newcomers = self.links_of(&newcomers);
+        self.send_view(&newcomers, ToMember::Welcome(self.welcome(Some(self.head))));
+        for link in self.observers(false) {
+            self.welcome_observer(link);
+        }
+        if self.rules.two_step_opening {
+            let awaiting = self.await_writes(survivors.into_iter().chain(newcomers));
+            self.phase = Phase::Opening(awaiting);
+        }
+        self.progress();
+    }
+
+    /// Does whatever has become possible.
+    pub(super) fn progress(&mut self) {
+        loop {
+            self.pass_on();
+            if matches!(&self.phase, Phase::Opening(awaiting) if awaiting.is_empty()) {
+                self.phase = Phase::Open;
+                self.grants.open();
+                continue;
+            }
+            if !matches!(self.phase, Phase::Opening(_) | Phase::Open) {
+                return;
+            }
+            match &self.round {
+                Some(awaiting) if awaiting.is_empty() => self.finish_round(),
+                None if self.registry.is_anybody_parked() => self.begin_round(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Names all newcomers that are there to everyone welcomed before: a storm of them costs rounds, not writes each.
+    fn begin_round(&mut self) {
+        let mut newcomers = self.registry.in_place(|place| matches!(place, Place::Parked(_)));
+        newcomers.truncate(Self::ROUND);
+        for id in &newcomers {
+            if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
+                self.registry.move_to(*id, Place::Named(link));
+            }
+        }
+        let welcomed = self.links_of(&self.registry.in_place(|place| matches!(place, Place::Here(_))));
+        self.announce(&newcomers, Vec::new(), None);
+        self.round = Some(self.await_writes(welcomed.into_iter()));
+    }
+
+    /// Everyone welcomed before has their names: now they may be welcomed, and ask for things.
+    fn finish_round(&mut self) {
+        self.round = None;
+        let newcomers = self.registry.in_place(|place| matches!(place, Place::Named(_)));
+        for id in &newcomers {
+            if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
+                self.registry.move_to(*id, Place::Here(link));
+                self.grants.set_ready(*id, true);
+            }
+        }
+        let links = self.links_of(&newcomers);
+        self.send_view(&links, ToMember::Welcome(self.welcome(Some(self.head()))));
+    }
+
+    fn await_writes(&mut self, links: impl Iterator<Item = LinkId>) -> Awaiting {
+        let awaiting: Awaiting = links
+            .filter(|link| *link != LinkId::LOCAL)
+            .filter_map(|link| self.links.get(&link).map(|found| (link, found.sent)))
+            .collect();
+        if !awaiting.is_empty() {
+            self.outputs.push(Output::Watch(awaiting.keys().copied().collect()));
+        }
+        awaiting
+    }
+
+    /// Writes what the grants decided.
+    fn pass_on(&mut self) {
+        for Told { to, what } in self.grants.take_told() {
+            // Who is not connected learns it when it is back: its claims are compared then.
+            if let Some(Place::Here(link)) = self.registry.get(to).map(|member| member.place) {
+                self.send(link, what);
+            }
+        }
+    }
+
+    fn links_of(&self, ids: &[InstanceId]) -> Vec<LinkId> {
+        ids.iter().filter_map(|id| self.registry.get(*id).and_then(|member| member.place.link())).collect()
+    }
+
+    pub(super) fn observers(&self, welcome: bool) -> Vec<LinkId> {
+        let wanted = |state: &LinkState| matches!(state, LinkState::Observer { welcomed } if *welcomed == welcome);
+        self.links.iter().filter(|(_, link)| wanted(&link.state)).map(|(id, _)| *id).collect()
+    }
+}
