@@ -1,0 +1,162 @@
+//! Presence by abstract Unix datagram sockets: `bellwether/<port>/<id>`, and the same with `/m` for the membership.
+//!
+//! Their names have the scope of the port, the network namespace; they need no file and no right, and nobody has to clean
+//! up after a crash.
+
+use std::collections::BTreeSet;
+use std::io;
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use super::{RollCall, persist};
+use crate::ident::InstanceId;
+use crate::runtime::endpoint::raise::{Height, raise};
+
+/// The sockets of one instance.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// Closed first, so that nobody is listed who cannot be asked for.
+    membership: Option<UnixDatagram>,
+    presence: UnixDatagram,
+}
+
+impl Sockets {
+    pub(super) fn bind(port: u16, id: InstanceId) -> io::Result<Self> {
+        let presence = hold(&presence_name(port, id))?;
+        Ok(Self { membership: None, presence })
+    }
+
+    pub(super) fn join(&mut self, port: u16, id: InstanceId) -> io::Result<()> {
+        if self.membership.is_none() {
+            self.membership = Some(hold(&membership_name(port, id))?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn raise(self) -> Self {
+        let raise = |socket| raise(socket, Height::Presence);
+        Self { membership: self.membership.map(raise), presence: raise(self.presence) }
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.membership = None;
+    }
+
+    pub(super) const fn is_member(&self) -> bool {
+        self.membership.is_some()
+    }
+}
+
+fn presence_name(port: u16, id: InstanceId) -> String {
+    format!("bellwether/{port}/{id}")
+}
+
+fn membership_name(port: u16, id: InstanceId) -> String {
+    format!("bellwether/{port}/{id}/m")
+}
+
+fn bind(name: &str) -> io::Result<UnixDatagram> {
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)
+}
+
+fn hold(name: &str) -> io::Result<UnixDatagram> {
+    let socket = raise(persist(|| bind(name))?, Height::Presence);
+    // It is never read: whoever sends to it gets an error instead of filling it.
+    socket.shutdown(std::net::Shutdown::Read)?;
+    Ok(socket)
+}
+
+pub(super) fn presence_gone(port: u16, id: InstanceId) -> bool {
+    bind(&presence_name(port, id)).is_ok()
+}
+
+pub(super) fn membership_gone(port: u16, id: InstanceId) -> bool {
+    bind(&membership_name(port, id)).is_ok()
+}
+
+/// Reads the list of all Unix sockets. `own` is who asks and whether it is a member.
+pub(super) fn roll_call(port: u16, own: Option<(InstanceId, bool)>) -> RollCall {
+    match read_all(port, || std::fs::read("/proc/net/unix")) {
+        Ok(found) if own.is_none_or(|own| found.shows(own)) => RollCall::Everyone(found.members.into_iter().collect()),
+        Ok(_) => {
+            log::warn!("/proc/net/unix does not list this instance: it is not trusted");
+            RollCall::Unknown
+        }
+        Err(error) => {
+            log::warn!("/proc/net/unix cannot be read: {error}");
+            RollCall::Unknown
+        }
+    }
+}
+
+/// The most readings of one roll call.
+const READINGS: usize = 8;
+
+/// Reads until a reading shows no member that those before had not shown, at least twice.
+///
+/// One reading can miss a socket that exists all the time. The kernel gives the list away in pieces of 4 KiB and finds
+/// the next piece by counting within a chain of its hash table: a socket that is closed between two pieces, further up in
+/// the chain that the cut is in, makes it skip another one. A second reading would have to meet the same accident for
+/// the same socket.
+fn read_all(port: u16, mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Found> {
+    let mut found = Found::default();
+    for reading in 0..READINGS {
+        let before = found.members.len();
+        found.add(port, &read()?);
+        if reading > 0 && found.members.len() == before {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// What the list of Unix sockets shows of one group.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    present: BTreeSet<InstanceId>,
+    members: BTreeSet<InstanceId>,
+}
+
+impl Found {
+    /// Whether it shows what the one who asks holds. If not, it is not the list of this network namespace, or not one.
+    fn shows(&self, (id, member): (InstanceId, bool)) -> bool {
+        self.present.contains(&id) && (!member || self.members.contains(&id))
+    }
+
+    /// Adds what one reading shows. Lines that are not exactly of this group are skipped: any program can choose any
+    /// name, with line feeds and bytes that are not UTF-8. A line forged so costs one test of a name that is free.
+    fn add(&mut self, port: u16, list: &[u8]) {
+        let group = format!("@bellwether/{port}/");
+        for line in list.split(|byte| *byte == b'\n') {
+            let Some(rest) = path(line).and_then(|path| path.strip_prefix(group.as_bytes())) else { continue };
+            let (digits, set) = match rest.strip_suffix(b"/m") {
+                Some(digits) => (digits, &mut self.members),
+                None => (rest, &mut self.present),
+            };
+            let id = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<InstanceId>().ok());
+            // Written again, since the same number can be read from digits of another case.
+            set.extend(id.filter(|id| id.to_string().as_bytes() == digits));
+        }
+    }
+}
+
+/// The path in a line of a datagram socket: `<address>: <references> <protocol> <flags> <type> <state> <inode> <path>`.
+fn path(line: &[u8]) -> Option<&[u8]> {
+    let mut rest = line;
+    for field in 0..7 {
+        rest = rest.trim_ascii_start();
+        let end = rest.iter().position(|byte| *byte == b' ')?;
+        // The type of the socket: names of other types do not keep anybody from binding ours.
+        if field == 4 && &rest[..end] != b"0002" {
+            return None;
+        }
+        rest = &rest[end..];
+    }
+    rest.strip_prefix(b" ")
+}
+
+#[cfg(test)]
+mod tests;
