@@ -1,10 +1,100 @@
 //! `std::sync`, but across processes, and it survives `kill -9`.
+//!
+//! When several copies of one program run on one machine, they often have to act together: one of them does the work
+//! that must be done once, all know of each other, and when one dies the others notice and go on. `bellwether` elects a
+//! **supervisor** among the copies; the others are its **subordinates**, each with one TCP connection to it on the
+//! loopback interface. There is no daemon to install, no lock file to clean up and no lease to wait for: whoever binds
+//! the group's port is the supervisor, and the machine's own TCP stack tells everyone at once when a process is gone.
+//!
+//! ```
+//! use bellwether::{Event, Group, Role};
+//!
+//! # fn main() -> Result<(), bellwether::Error> {
+//! # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+//! # let group = Group::new("photo-sync")?.port(port);
+//! # let other = group.clone();
+//! let instance = group.label("worker 3").join()?;
+//! let events = instance.events();
+//! # let other = other.join()?;
+//!
+//! assert_eq!(instance.role(), Role::Supervisor); // the first copy that runs
+//! match events.recv() {
+//!     Ok(Event::Joined(entry)) => println!("process {} joined", entry.pid),
+//!     other => panic!("{other:?}"),
+//! }
+//! for entry in instance.registry() {
+//!     println!("{} {} {:?}", entry.id, entry.label, entry.role);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Joining
+//!
+//! [`Group`] names the group and its options; [`Group::join`] blocks until this copy is the supervisor or a subordinate.
+//! The [`Instance`] it returns can be cloned and shared between threads; the copy leaves the group when the last clone
+//! is dropped. [`Group::observe`] looks at a group without joining it.
+//!
+//! # Who is there
+//!
+//! [`Instance::registry`] has one [`Entry`] for every copy, on every copy, without asking anybody.
+//! [`Instance::events`] is a channel of what changes: who joined, who ended and how ([`EndReason`]), who reigns.
+//!
+//! # Work that only one does
+//!
+//! [`Instance::office`] blocks until this copy is the supervisor. The [`Office`] it returns keeps the copy from handing
+//! the office over ([`Instance::resign`]) before the work is done.
+//!
+//! # When a process dies
+//!
+//! The kernel closes a dead process's sockets, and that is all there is to failure detection: nothing polls, nothing is
+//! sent while nobody waits, and no time-out ever takes a process for dead. When the supervisor ends, however it ends, the
+//! others elect the next one at once. It opens its reign when every survivor is back, which takes about as long as their
+//! reconnecting. A process that is stopped or hangs is not dead: it keeps its place, and only if it is silent during a
+//! whole election longer than [`Group::window_limit`] does it lose it, and is told so when it runs again
+//! ([`Event::Forfeited`]).
+//!
+//! # In scope
+//!
+//! Copies of one program, of one user, on one machine, in one network namespace. Synchronous code, threads. Linux; other
+//! Unix systems use a presence mechanism that is tested on Linux.
+//!
+//! # Out of scope
+//!
+//! More than one machine, async interfaces, persistence, keeping out local users who mean harm: for now whoever can
+//! reach the port on the loopback interface is trusted. Windows.
+//!
+//! # Features
+//!
+//! `native` (default): Unix calls beyond the standard library, through `rustix`: sockets that the kernel closes first when
+//! a process dies, which makes failover faster. `cli`: the `bellwether` command.
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("bellwether runs on Unix; on other systems it has not been built or tested");
+
 #[doc(hidden)]
 pub mod coordinator;
+mod entry;
+mod error;
+mod event;
+mod group;
+#[doc(hidden)]
 pub mod ident;
+mod instance;
+mod observer;
+mod office;
 mod runtime;
 #[doc(hidden)]
 pub mod wire;
+
+pub use entry::{EndReason, Entry, Role, Standing};
+pub use error::{Error, PortReason};
+pub use event::Event;
+pub use group::Group;
+pub use ident::{Epoch, InstanceId, Name, NameError, ParseIdError, Token};
+pub use instance::Instance;
+pub use observer::Observer;
+pub use office::Office;
+pub use wire::message::Refusal;

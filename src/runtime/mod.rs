@@ -1,1 +1,37 @@
-//! What is done: sockets, threads, clocks, locks.
+//! What is done: sockets, threads, clocks, locks. It decides nothing; what it is to do comes from the coordinator.
+//!
+//! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
+//! [`follow`] (being a subordinate), [`reign`] (being the supervisor), [`link`] (one connection of it), [`warden`] (who
+//! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
+//! [`clock`].
+
+pub(crate) mod clock;
+pub(crate) mod driver;
+pub(crate) mod endpoint;
+pub(crate) mod follow;
+pub(crate) mod link;
+pub(crate) mod outbox;
+pub(crate) mod presence;
+pub(crate) mod reign;
+pub(crate) mod shared;
+#[cfg(test)]
+mod testing;
+pub(crate) mod warden;
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+/// Locks a mutex whose content stays whole even if a holder panicked: every change of it is a single assignment, or it
+/// is checked elsewhere.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a named thread with a small stack.
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body)
+}
+
+/// Enough for the deepest call in a debug build; only what is touched is resident.
+const STACK: usize = 128 * 1024;

@@ -1,0 +1,145 @@
+//! What can go wrong for the application, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::ident::NameError;
+use crate::wire::message::Refusal;
+
+/// Why a call on a group or an instance failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name of the group, or of something in it, is not acceptable.
+    Name(NameError),
+    /// An option has a value out of its range.
+    Option {
+        /// Which option.
+        option: &'static str,
+        /// The value, or its size.
+        value: u64,
+        /// The largest that is accepted.
+        limit: u64,
+    },
+    /// The supervisor port cannot be used. Choose another one with `Group::port`, for all copies of the program.
+    PortUnusable {
+        /// Which port.
+        port: u16,
+        /// Why.
+        reason: PortReason,
+    },
+    /// The supervisor does not take this instance in.
+    Refused(Refusal),
+    /// A supervisor holds the port and does not answer: it is stopped, in a debugger, or very busy. It is not dead, and
+    /// nobody takes over from it. Wait and try again, or end that process.
+    SupervisorUnresponsive {
+        /// The supervisor's process, if this instance knew it.
+        pid: Option<u32>,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The time given for the call has passed.
+    TimedOut {
+        /// How long that was.
+        waited: Duration,
+    },
+    /// The call would have had to wait.
+    WouldBlock,
+    /// There is no supervisor to observe: no copy of the program runs.
+    NoSupervisor,
+    /// Only the supervisor can do this, and this instance is none.
+    NotSupervisor,
+    /// There is nobody who could take the office over.
+    NoHeir,
+    /// The instance has left its group.
+    Left,
+    /// Every id that was tried is in use on this machine: the names are taken by some other program.
+    PresenceTaken,
+    /// The instance was used in a forked child. It belongs to the parent; join again in the child.
+    Forked,
+    /// The operating system refused something that has nothing to do with the port, such as a thread.
+    System {
+        /// What was tried.
+        attempted: &'static str,
+        /// What it answered.
+        source: io::Error,
+    },
+}
+
+/// Why a port cannot be the supervisor port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PortReason {
+    /// Some other service listens there: it answered with something that is not this protocol, or hung up.
+    ForeignService,
+    /// Another group listens there.
+    OtherGroup,
+    /// The port is in use, but nobody listens: it is the source port of some program's outgoing connection. This is
+    /// the range from which this machine takes such ports, if it is known; choose a port outside it.
+    SourcePort {
+        /// The first and the last port of the range.
+        range: Option<(u16, u16)>,
+    },
+    /// Binding it is not permitted: it is below 1024, or reserved.
+    Reserved,
+    /// The operating system gave another reason.
+    Other(io::ErrorKind),
+}
+
+impl fmt::Display for PortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForeignService => f.write_str("another service listens there"),
+            Self::OtherGroup => f.write_str("another group listens there"),
+            Self::SourcePort { range: Some((first, last)) } => {
+                write!(f, "it is in use as a source port; choose one outside {first}-{last}")
+            }
+            Self::SourcePort { range: None } => f.write_str("it is in use as a source port"),
+            Self::Reserved => f.write_str("binding it is not permitted"),
+            Self::Other(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(error) => fmt::Display::fmt(error, f),
+            Self::Option { option, value, limit } => write!(f, "{option} of {value} exceeds {limit}"),
+            Self::PortUnusable { port, reason } => write!(f, "port {port} is unusable: {reason}"),
+            Self::Refused(refusal) => write!(f, "refused by the supervisor: {refusal}"),
+            Self::SupervisorUnresponsive { pid: Some(pid), waited } => {
+                write!(f, "the supervisor, process {pid}, has not answered for {waited:.1?}")
+            }
+            Self::SupervisorUnresponsive { pid: None, waited } => {
+                write!(f, "the supervisor has not answered for {waited:.1?}")
+            }
+            Self::TimedOut { waited } => write!(f, "timed out after {waited:.1?}"),
+            Self::WouldBlock => f.write_str("would have to wait"),
+            Self::NoSupervisor => f.write_str("no copy of the program runs"),
+            Self::NotSupervisor => f.write_str("this instance is not the supervisor"),
+            Self::NoHeir => f.write_str("there is no other instance to take the office over"),
+            Self::Left => f.write_str("the instance has left its group"),
+            Self::PresenceTaken => f.write_str("every id that was tried is taken by another program"),
+            Self::Forked => f.write_str("the instance belongs to the parent of this process"),
+            Self::System { attempted, source } => write!(f, "cannot {attempted}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Name(error) => Some(error),
+            Self::System { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}

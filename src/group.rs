@@ -1,0 +1,212 @@
+//! How an instance joins: the group's name and the options.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::coordinator::session::Session;
+use crate::error::Error;
+use crate::ident::Name;
+use crate::instance::Instance;
+use crate::observer::Observer;
+use crate::runtime::presence::Mechanism;
+use crate::runtime::shared::{self, Settings, Shared};
+use crate::runtime::{clock, driver, endpoint, spawn};
+use crate::wire::message::{Profile, Purpose};
+
+/// All copies of one program on this machine, as seen by one that wants to join them.
+///
+/// Copies belong together if they use the same name and the same port on the same machine (more exactly: in the same
+/// network namespace).
+///
+/// ```
+/// # fn main() -> Result<(), bellwether::Error> {
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+/// let instance = bellwether::Group::new("photo-sync")?.port(port).label("worker 3").join()?;
+/// assert_eq!(instance.registry().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a group does nothing until it is joined or observed"]
+pub struct Group {
+    name: Name,
+    port: Option<u16>,
+    label: String,
+    payload: Vec<u8>,
+    version: u32,
+    window_limit: Option<Duration>,
+    member_limit: u32,
+    mechanism: Mechanism,
+}
+
+impl Group {
+    /// A group of this name: 1 to 128 bytes without control characters and without white space at either end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] says what is wrong with it.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        Ok(Self {
+            name: Name::new(name)?,
+            port: None,
+            label: String::new(),
+            payload: Vec::new(),
+            version: 0,
+            window_limit: Some(Duration::from_secs(5)),
+            member_limit: 8192,
+            mechanism: Mechanism::native(),
+        })
+    }
+
+    /// The supervisor port. All copies must use the same one.
+    ///
+    /// Defaults to a port in 10240..=32767 that is derived from the group's name and the user, so that two users' groups
+    /// of one name do not meet. Port 0 is refused when joining; ports below 1024 need permission.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// A text that the registry shows for this instance, at most 256 bytes. Defaults to none.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Bytes that the registry shows for this instance, at most 4096. Defaults to none.
+    pub fn payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
+    /// The version of the program, shown in the registry. Defaults to 0.
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// How long a new supervisor waits for a member of the reign before that is alive but silent, for instance because
+    /// it was stopped; and how long a member that lost its connection is waited for. After it, everything that member
+    /// held is lost: it is told so when it runs again. `None` waits for ever. Counts only time in which the supervisor
+    /// itself ran. Defaults to 5 seconds. The limit of whoever is supervisor applies.
+    pub fn window_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.window_limit = limit.into();
+        self
+    }
+
+    /// How many instances a supervisor takes in, 1 to 65536. Defaults to 8192: every one costs it a thread.
+    pub fn member_limit(mut self, limit: u32) -> Self {
+        self.member_limit = limit;
+        self
+    }
+
+    /// Uses the presence mechanism of systems other than Linux. All copies must use the same one.
+    #[doc(hidden)]
+    pub fn portable_presence(mut self) -> Self {
+        self.mechanism = Mechanism::Datagram;
+        self
+    }
+
+    /// Joins the group: blocks until this instance is the supervisor or a subordinate of an open reign.
+    ///
+    /// That takes about a millisecond, unless a supervisor has just ended and one of its subordinates is alive but
+    /// silent; then up to the window limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PortUnusable`], [`Error::Refused`], [`Error::SupervisorUnresponsive`], [`Error::PresenceTaken`],
+    /// [`Error::Option`] for an option out of its range, [`Error::System`].
+    pub fn join(self) -> Result<Instance, Error> {
+        self.join_within(None)
+    }
+
+    /// The same, for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::join`], and [`Error::TimedOut`].
+    pub fn join_timeout(self, timeout: Duration) -> Result<Instance, Error> {
+        self.join_within(Some(timeout))
+    }
+
+    fn join_within(self, timeout: Option<Duration>) -> Result<Instance, Error> {
+        let settings = self.settings(Purpose::Member)?;
+        let grown = endpoint::raise::grow_at_once();
+        let (id, presence) = shared::new_presence(&settings)?;
+        let profile = self.profile(presence.udp_port());
+        let session = Session::new(id, self.name, profile);
+        let shared = Arc::new(Shared::new(settings, session, Some(presence)));
+        let driver = {
+            let shared = shared.clone();
+            spawn("bellwether", move || driver::run(&shared))
+        };
+        let driver = driver.map_err(|source| Error::System { attempted: "start a thread", source })?;
+        let instance = Instance::new(shared.clone(), driver);
+        // On failure the instance is dropped, which ends its thread.
+        shared.wait_joined(timeout)?;
+        if !grown {
+            shared.raise_later();
+        }
+        Ok(instance)
+    }
+
+    /// Looks at the group without joining it: the observer never becomes supervisor and has no entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSupervisor`] if no copy of the program runs; otherwise those of [`Group::join`].
+    pub fn observe(self) -> Result<Observer, Error> {
+        let settings = self.settings(Purpose::Observer)?;
+        let profile = self.profile(0);
+        let id = crate::ident::InstanceId::new(clock::chance());
+        Observer::start(Arc::new(Shared::new(settings, Session::new(id, self.name, profile), None)))
+    }
+
+    /// The supervisor port that this group uses.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bellwether::Error> {
+    /// let port = bellwether::Group::new("photo-sync")?.supervisor_port();
+    /// assert!((10240..=32767).contains(&port));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn supervisor_port(&self) -> u16 {
+        self.port
+            .unwrap_or_else(|| endpoint::port::default_port(&self.name, &endpoint::port::user().unwrap_or_default()))
+    }
+
+    fn settings(&self, purpose: Purpose) -> Result<Settings, Error> {
+        let within = |option, value: u64, limit: u64| match value {
+            value if value <= limit => Ok(()),
+            value => Err(Error::Option { option, value, limit }),
+        };
+        within("label", self.label.len() as u64, Profile::LABEL_LIMIT as u64)?;
+        within("payload", self.payload.len() as u64, Profile::PAYLOAD_LIMIT as u64)?;
+        within("member limit", self.member_limit.into(), 65_536)?;
+        let port = self.supervisor_port();
+        if port == 0 {
+            return Err(Error::PortUnusable { port, reason: crate::PortReason::Reserved });
+        }
+        Ok(Settings {
+            group: self.name.clone(),
+            port,
+            purpose,
+            mechanism: self.mechanism,
+            window_limit: self.window_limit,
+            member_limit: self.member_limit,
+        })
+    }
+
+    fn profile(&self, presence: u16) -> Profile {
+        Profile {
+            pid: std::process::id(),
+            version: self.version,
+            since: clock::milliseconds(),
+            presence,
+            paused: false,
+            label: self.label.as_str().into(),
+            payload: self.payload.as_slice().into(),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! One joined instance, as the application holds it.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+
+use crate::entry::{Entry, Role};
+use crate::error::Error;
+use crate::event::Event;
+use crate::ident::{Epoch, InstanceId};
+use crate::office::Office;
+use crate::runtime::lock;
+use crate::runtime::outbox::Outbox;
+use crate::runtime::reign::Ended;
+use crate::runtime::shared::{Seat, Shared};
+use crate::wire::message::ToSupervisor;
+
+/// One member of a group.
+///
+/// Clones are the same instance; it leaves when the last of them is dropped, or with [`Instance::leave`]. It may be used
+/// from any number of threads.
+///
+/// # Caveats
+///
+/// A child that was forked and has not called `exec` inherits the sockets of its parent: as long as it lives, the
+/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`]. Children started
+/// through [`std::process::Command`] inherit nothing.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Instance {
+    pub(crate) fn new(shared: Arc<Shared>, driver: JoinHandle<()>) -> Self {
+        Self { handle: Arc::new(Handle { shared, driver: Mutex::new(Some(driver)) }) }
+    }
+
+    /// What this instance is at the moment. During an election it is a subordinate.
+    pub fn role(&self) -> Role {
+        self.shared().state().role()
+    }
+
+    /// Its id. It changes only with [`Event::Forfeited`].
+    pub fn id(&self) -> InstanceId {
+        self.shared().state().session.id()
+    }
+
+    /// The reign that this instance was part of last; during an election that is the one that ended.
+    pub fn epoch(&self) -> Epoch {
+        self.shared().state().session.stamp().epoch
+    }
+
+    /// Every instance of the group once, the supervisor and this one included, in the order of their ids.
+    ///
+    /// Does not block and sends nothing: every instance holds a copy. During an election it is the last one before it.
+    pub fn registry(&self) -> Vec<Entry> {
+        self.shared().registry()
+    }
+
+    /// A channel of everything that happens from now on. Works in `crossbeam::channel::select!`.
+    ///
+    /// It holds 1024 events; a receiver that lags further behind misses some and is told how many with
+    /// [`Event::Missed`]. It ends when the instance leaves.
+    pub fn events(&self) -> Receiver<Event> {
+        self.shared().hub.subscribe()
+    }
+
+    /// Blocks until this instance is the supervisor, and returns the guard of work that only the supervisor does.
+    ///
+    /// While it waits, the present supervisor is asked every few seconds whether it answers; if not, [`Event::Hung`] is
+    /// emitted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Left`], [`Error::Forked`].
+    pub fn office(&self) -> Result<Office, Error> {
+        self.office_within(None)
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Instance::office`], and [`Error::WouldBlock`].
+    pub fn try_office(&self) -> Result<Office, Error> {
+        self.office_within(Some(Duration::ZERO))
+    }
+
+    /// The same, for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Instance::office`], and [`Error::TimedOut`].
+    pub fn office_timeout(&self, timeout: Duration) -> Result<Office, Error> {
+        // Zero means not to wait at all; whoever gives a time means to wait.
+        self.office_within(Some(timeout.max(Duration::from_nanos(1))))
+    }
+
+    fn office_within(&self, timeout: Option<Duration>) -> Result<Office, Error> {
+        let epoch = self.unforked()?.take_office(timeout)?;
+        Ok(Office::new(self.clone(), epoch))
+    }
+
+    /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
+    /// and another instance reigns, which takes about a millisecond if the others run.
+    ///
+    /// No instance loses anything it holds. If none of the others takes the office within a second of trying, this
+    /// instance takes it again, and that is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSupervisor`], [`Error::NoHeir`] if it is alone, [`Error::Left`], [`Error::Forked`].
+    pub fn resign(&self) -> Result<(), Error> {
+        self.resign_within(None)
+    }
+
+    /// The same, for at most this long. If the time passes while a guard is held, nothing has happened; if it passes
+    /// later, the office is handed over all the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Instance::resign`], and [`Error::TimedOut`].
+    pub fn resign_timeout(&self, timeout: Duration) -> Result<(), Error> {
+        self.resign_within(Some(timeout))
+    }
+
+    fn resign_within(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        let shared = self.unforked()?;
+        let epoch = self.epoch();
+        let reign = shared.prepare_resignation(timeout)?;
+        reign.stop(Ended::Resigned);
+        shared.wait_after(epoch, timeout)
+    }
+
+    /// Leaves the group. What it held is released, and the others see it end as left. Blocks until all its sockets are
+    /// closed: if it was the last one, the port is free afterwards. Other clones see [`Error::Left`] from then on.
+    pub fn leave(&self) {
+        self.handle.leave();
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    fn unforked(&self) -> Result<&Arc<Shared>, Error> {
+        if self.shared().is_forked() { Err(Error::Forked) } else { Ok(self.shared()) }
+    }
+}
+
+impl Handle {
+    fn leave(&self) {
+        // In a forked child the threads do not exist and the connection is the parent's: touch neither.
+        if self.shared.is_forked() {
+            return;
+        }
+        match self.shared.begin_leaving() {
+            Some(Seat::Subordinate(peer)) => {
+                let _ = peer.stream.set_write_timeout(Some(Outbox::WRITE_TIMEOUT));
+                peer.outbox.push(&ToSupervisor::Leave);
+                let _ = peer.outbox.flush(&peer.stream);
+                // Gone for the kernel before the connection ends.
+                self.shared.vanish();
+                let _ = peer.stream.shutdown(std::net::Shutdown::Both);
+            }
+            Some(Seat::Supervisor(reign)) => reign.stop(Ended::Left),
+            Some(Seat::Electing | Seat::Left) | None => {}
+        }
+        let driver = lock(&self.driver).take();
+        if let Some(driver) = driver {
+            // A driver that panicked has nothing left that would have to be waited for.
+            let _ = driver.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,125 @@
+//! A look at a group from outside.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+
+use crate::coordinator::election::Connected;
+use crate::entry::Entry;
+use crate::error::{Error, PortReason};
+use crate::event::Event;
+use crate::ident::{Epoch, InstanceId};
+use crate::runtime::follow::{Followed, follow};
+use crate::runtime::presence::RollCall;
+use crate::runtime::shared::{Seat, Shared};
+use crate::runtime::{endpoint, lock, spawn};
+use crate::wire::message::Refusal;
+
+/// Reads the registry without being in it: it never becomes supervisor and nobody waits for it.
+///
+/// It follows the group from reign to reign. Dropping it ends it.
+#[derive(Debug)]
+pub struct Observer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How long a connect may take.
+const CONNECT: Duration = Duration::from_millis(100);
+/// How often an observer looks for the next supervisor.
+const RETRY: Duration = Duration::from_millis(10);
+/// How often the first connection is tried again while members are there and none of them answers, as happens during an
+/// election.
+const TRIES: u32 = 500;
+
+impl Observer {
+    pub(crate) fn start(shared: Arc<Shared>) -> Result<Self, Error> {
+        let thread = {
+            let shared = shared.clone();
+            spawn("bw-observer", move || watch(&shared))
+        };
+        let thread = thread.map_err(|source| Error::System { attempted: "start a thread", source })?;
+        let observer = Self { shared, thread: Mutex::new(Some(thread)) };
+        observer.shared.wait_joined(None)?;
+        Ok(observer)
+    }
+
+    /// Every instance of the group once, in the order of their ids. Does not block.
+    pub fn registry(&self) -> Vec<Entry> {
+        self.shared.registry()
+    }
+
+    /// The last reign it saw.
+    pub fn epoch(&self) -> Epoch {
+        self.shared.state().session.stamp().epoch
+    }
+
+    /// Who reigns; `None` between two reigns.
+    pub fn supervisor(&self) -> Option<InstanceId> {
+        self.shared.state().session.supervisor()
+    }
+
+    /// The group's supervisor port.
+    pub fn port(&self) -> u16 {
+        self.shared.settings.port
+    }
+
+    /// A channel of everything that happens from now on, as [`crate::Instance::events`].
+    pub fn events(&self) -> Receiver<Event> {
+        self.shared.hub.subscribe()
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        if self.shared.is_forked() {
+            return;
+        }
+        if let Some(Seat::Subordinate(peer)) = self.shared.begin_leaving() {
+            let _ = peer.stream.shutdown(std::net::Shutdown::Both);
+        }
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn is_nobody_there(shared: &Shared) -> bool {
+    match shared.roll_call() {
+        RollCall::Everyone(ids) => ids.is_empty(),
+        RollCall::Somebody(somebody) => !somebody,
+        RollCall::Unknown => true,
+    }
+}
+
+fn watch(shared: &Shared) {
+    let port = shared.settings.port;
+    let mut tries = 0;
+    while !shared.is_leaving() {
+        let connected = endpoint::connect(port, CONNECT);
+        let refused = matches!(&connected, Err(failed) if failed.outcome == Connected::Refused);
+        let error = match connected.ok().map(|stream| follow(shared, stream)) {
+            Some(Followed::Disconnected | Followed::Renamed) => continue,
+            Some(Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow)) if tries < TRIES => None,
+            Some(Followed::Refused(Refusal::Group)) => {
+                Some(Error::PortUnusable { port, reason: PortReason::OtherGroup })
+            }
+            Some(Followed::Refused(refusal)) => Some(Error::Refused(refusal)),
+            Some(Followed::Ended | Followed::Foreign) => {
+                Some(Error::PortUnusable { port, reason: PortReason::ForeignService })
+            }
+            // Between two reigns nobody listens, but somebody is there.
+            None if refused && is_nobody_there(shared) => Some(Error::NoSupervisor),
+            None if tries < TRIES => None,
+            None => Some(Error::NoSupervisor),
+        };
+        if error.is_some_and(|error| shared.hopeless(error)) {
+            break;
+        }
+        tries += 1;
+        shared.pause(RETRY);
+    }
+    shared.end();
+}

@@ -1,0 +1,110 @@
+//! The thread that every instance has: it elects, then sits where the election put it, and begins again when that ends.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::follow::{Followed, follow};
+use super::reign::{self, Ended};
+use super::shared::Shared;
+use super::{clock, endpoint};
+use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};
+use crate::error::{Error, PortReason};
+use crate::wire::message::Refusal;
+
+/// How long an instance that had a seat waits before it tries a port again that cannot be used.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Runs an instance until it leaves, or until it is clear that it never gets a seat.
+pub(crate) fn run(shared: &Arc<Shared>) {
+    let mut election = Election::first(clock::monotonic());
+    let mut listener: Option<TcpListener> = None;
+    let mut stream: Option<TcpStream> = None;
+    let mut refusal = None;
+    while !shared.is_leaving() {
+        match election.step() {
+            Step::Bind => {
+                let outcome = match endpoint::listen(shared.settings.port) {
+                    Ok(bound) => {
+                        listener = Some(bound);
+                        Bound::Won
+                    }
+                    Err(failed) => {
+                        log::trace!("binding: {failed}");
+                        failed.outcome
+                    }
+                };
+                election.bound(outcome, clock::monotonic());
+            }
+            Step::Connect { timeout } => {
+                let outcome = match endpoint::connect(shared.settings.port, timeout) {
+                    Ok(connected) => {
+                        stream = Some(connected);
+                        Connected::Made
+                    }
+                    Err(failed) => {
+                        log::trace!("connecting: {failed}");
+                        failed.outcome
+                    }
+                };
+                if outcome == Connected::Refused && election.is_deferring() && !shared.is_anybody_there() {
+                    election.others_gone();
+                }
+                election.connected(outcome, clock::monotonic(), clock::chance());
+            }
+            Step::Greet => {
+                let followed = stream.take().map_or(Followed::Ended, |stream| follow(shared, stream));
+                log::debug!("connection to the supervisor: {followed:?}");
+                let greeted = match followed {
+                    Followed::Disconnected | Followed::Renamed => {
+                        election = Election::again(clock::monotonic());
+                        continue;
+                    }
+                    Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow) => Greeted::Ended,
+                    Followed::Foreign => Greeted::Foreign,
+                    Followed::Refused(Refusal::Group) => Greeted::OtherGroup,
+                    Followed::Refused(why) => {
+                        refusal = Some(why);
+                        Greeted::Refused
+                    }
+                };
+                election.greeted(greeted, clock::monotonic(), clock::chance());
+            }
+            Step::Lead => {
+                let Some(listener) = listener.take() else { break };
+                election = match reign::preside(shared, listener) {
+                    Ended::Left => break,
+                    Ended::FailStop => Election::again(clock::monotonic()),
+                    Ended::Resigned | Ended::SteppedDown => Election::resigned(clock::monotonic()),
+                };
+            }
+            Step::Pause(time) => {
+                shared.pause(time);
+                election.paused();
+            }
+            Step::Unusable(why) => {
+                if shared.hopeless(unusable(shared.settings.port, why, refusal.take())) {
+                    break;
+                }
+                shared.pause(RETRY);
+                election = Election::again(clock::monotonic());
+            }
+            Step::Follow => election = Election::again(clock::monotonic()),
+        }
+    }
+    shared.end();
+}
+
+fn unusable(port: u16, why: Unusable, refusal: Option<Refusal>) -> Error {
+    let reason = match (why, refusal) {
+        (Unusable::Refused, Some(refusal)) => return Error::Refused(refusal),
+        (Unusable::SourcePort, _) => PortReason::SourcePort {
+            range: endpoint::port::ephemeral_range().map(|range| (*range.start(), *range.end())),
+        },
+        (Unusable::OtherGroup, _) => PortReason::OtherGroup,
+        (Unusable::Reserved, _) => PortReason::Reserved,
+        (Unusable::Failing, _) => PortReason::Other(std::io::ErrorKind::Other),
+        (Unusable::Foreign | Unusable::HangsUp | Unusable::Refused, _) => PortReason::ForeignService,
+    };
+    Error::PortUnusable { port, reason }
+}

@@ -1,0 +1,531 @@
+//! Being the supervisor: the listener, the connections, and the one mutex that guards the registry.
+//!
+//! Inputs go through [`Reign::step`]: under the lock the machine decides and its outputs are put into the outboxes, so
+//! that their order is the order of the decisions; the writing happens after the lock is released. No socket is touched
+//! and no code of the application runs under it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::link::{Link, Reader};
+use super::outbox::Flushed;
+use super::presence::RollCall;
+use super::shared::{Seat, Shared};
+use super::{clock, endpoint, lock, spawn, warden};
+use crate::coordinator::supervisor::{self, LinkId, Output, StepDown, Supervisor};
+use crate::coordinator::window;
+use crate::ident::InstanceId;
+use crate::wire::frame::Message;
+use crate::wire::message::{LeaveSort, Refusal, ToMember, ToSupervisor};
+
+/// How a reign ended for the one who reigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It handed the office over and stays.
+    Resigned,
+    /// It left the group.
+    Left,
+    /// Its state could not be trusted any more.
+    FailStop,
+    /// It saw that the office belongs to another.
+    SteppedDown,
+}
+
+/// One reign, as its threads share it.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    shared: Arc<Shared>,
+    /// The registry and all that hangs on it.
+    core: Mutex<Core>,
+    /// Told when the warden may have something to do, and at the end.
+    pub(super) stirred: Condvar,
+    /// The number of the present slice of counted time.
+    pub(super) slice: AtomicU64,
+    /// The source port of the warden's own connection, by which the accept thread knows it.
+    pub(super) knocker: AtomicU16,
+    /// The last slice in which the accept queue was found empty up to the knock.
+    pub(super) knocked: AtomicU64,
+    /// Connections had to be turned away: somebody who is waited for may be among them.
+    pub(super) crowded: AtomicBool,
+    /// Who reigned before: most likely gone, and the first to be asked after.
+    pub(super) predecessor: Option<InstanceId>,
+    listener: Mutex<Option<Arc<TcpListener>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) machine: Supervisor,
+    pub(super) links: BTreeMap<LinkId, Arc<Link>>,
+    /// Connections that owe their handshake.
+    pub(super) unfinished: BTreeSet<LinkId>,
+    next: u64,
+    /// Whether somebody was missing after the last step.
+    waiting: bool,
+    pub(super) ended: Option<Ended>,
+}
+
+/// Connections that owe their handshake; more are turned away, so that strangers cannot fill the memory.
+const UNFINISHED: usize = 4096;
+
+/// Reigns until the reign ends, on the thread of the caller.
+pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
+    let listener = Arc::new(listener);
+    // Before the roll call, so that whoever asks after this one finds it.
+    shared.show_membership();
+    let reign = Arc::new(Reign::new(shared, &listener));
+    {
+        let mut state = shared.state();
+        if !state.sit(Seat::Supervisor(reign.clone())) {
+            return Ended::Left;
+        }
+    }
+    let warden = {
+        let reign = reign.clone();
+        spawn("bw-warden", move || {
+            reign.call_roll();
+            warden::watch(&reign);
+        })
+    };
+    let hello = shared.state().session.hello();
+    reign.step(|machine| {
+        for frame in hello {
+            machine.frame(LinkId::LOCAL, frame);
+        }
+    });
+    match warden {
+        Ok(_) => reign.accept(&listener),
+        Err(error) => {
+            log::error!("cannot start a thread: {error}");
+            reign.stop(Ended::SteppedDown);
+        }
+    }
+    // The order matters: an instance that leaves is gone for the kernel before its connections end, and the port is
+    // free before anybody is told to elect.
+    let ended = reign.core().ended.unwrap_or(Ended::FailStop);
+    if ended == Ended::Left {
+        shared.vanish();
+    }
+    lock(&reign.listener).take();
+    drop(listener);
+    let links = std::mem::take(&mut reign.core().links);
+    for link in links.values() {
+        link.cut();
+    }
+    shared.stand_up();
+    ended
+}
+
+impl Reign {
+    fn new(shared: &Arc<Shared>, listener: &Arc<TcpListener>) -> Self {
+        let settings = &shared.settings;
+        let (me, pid, predecessor) = {
+            let state = shared.state();
+            (
+                state.session.id(),
+                state.session.profile().pid,
+                state.session.predecessor().filter(|id| *id != state.session.id()),
+            )
+        };
+        let machine = Supervisor::new(supervisor::Settings {
+            group: settings.group.clone(),
+            me,
+            pid,
+            window_limit: settings.window_limit,
+            member_limit: settings.member_limit,
+        });
+        let core =
+            Core { machine, links: BTreeMap::new(), unfinished: BTreeSet::new(), next: 1, waiting: false, ended: None };
+        Self {
+            shared: shared.clone(),
+            core: Mutex::new(core),
+            stirred: Condvar::new(),
+            slice: AtomicU64::new(0),
+            knocker: AtomicU16::new(0),
+            knocked: AtomicU64::new(0),
+            crowded: AtomicBool::new(false),
+            predecessor,
+            listener: Mutex::new(Some(listener.clone())),
+        }
+    }
+
+    /// Asks the kernel who is there. Those who come meanwhile are let in, but the window stays open until it has answered.
+    pub(super) fn call_roll(&self) {
+        let roll = match self.shared.roll_call() {
+            RollCall::Everyone(ids) => window::RollCall::Everyone(ids.into_iter().collect()),
+            RollCall::Somebody(somebody) => window::RollCall::Somebody(somebody),
+            RollCall::Unknown => window::RollCall::Somebody(true),
+        };
+        // The one who is most likely gone; everybody else gets the time to come by himself.
+        let gone = self.predecessor.filter(|id| self.shared.is_gone(*id));
+        self.step(|machine| {
+            machine.called(roll);
+            if let Some(id) = gone {
+                machine.gone(id);
+            }
+        });
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The registry. A panic under this lock ends the reign, see [`Reign::step`], so its poison says nothing new.
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+
+    pub(super) fn wait<'a>(&self, core: MutexGuard<'a, Core>, time: Option<Duration>) -> MutexGuard<'a, Core> {
+        match time {
+            None => self.stirred.wait(core).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => self.stirred.wait_timeout(core, time).unwrap_or_else(PoisonError::into_inner).0,
+        }
+    }
+
+    /// Lets the machine take an input, and does what it decides.
+    pub(crate) fn step(&self, input: impl FnOnce(&mut Supervisor)) {
+        if let Some((touched, ())) = self.decide(input, |_| ()) {
+            self.flush(touched);
+        }
+    }
+
+    /// The part under the lock. Nothing more is decided once the reign has ended.
+    fn decide<T>(
+        &self,
+        input: impl FnOnce(&mut Supervisor),
+        look: impl FnOnce(&mut Core) -> T,
+    ) -> Option<(Vec<Arc<Link>>, T)> {
+        let mut core = self.core();
+        if core.ended.is_some() {
+            return None;
+        }
+        // A machine that panics half way through a change cannot be trusted with anybody's lock. The instance keeps
+        // its own knowledge, which lives elsewhere, and everyone elects again.
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            input(&mut core.machine);
+            let touched = self.settle(&mut core);
+            (touched, look(&mut core))
+        }));
+        if decided.is_err() {
+            log::error!("the supervisor's state cannot be trusted any more; leaving the office");
+            core.ended = Some(Ended::FailStop);
+        }
+        let ended = core.ended.is_some();
+        // The warden sleeps as long as nobody is missing; once awake it looks by its own clock.
+        let waiting = core.machine.is_waiting();
+        let woken = std::mem::replace(&mut core.waiting, waiting) != waiting;
+        drop(core);
+        if woken {
+            self.stirred.notify_all();
+        }
+        if ended {
+            // Whatever was said last is still written, before the connections end.
+            if let Ok((touched, _)) = &decided {
+                for link in touched {
+                    let _ = link.outbox.flush(&link.stream);
+                }
+            }
+            self.close_office();
+            return None;
+        }
+        decided.ok()
+    }
+
+    /// Puts what the machine decided into the outboxes, and says which of them that were.
+    fn settle(&self, core: &mut Core) -> Vec<Arc<Link>> {
+        let mut touched = BTreeSet::new();
+        loop {
+            if core.machine.is_complete() {
+                core.machine.close(clock::nanoseconds());
+            }
+            let outputs = core.machine.take_outputs();
+            if outputs.is_empty() {
+                break;
+            }
+            for output in outputs {
+                match output {
+                    Output::Send(LinkId::LOCAL, frame) => self.tell_own(&mut core.machine, frame),
+                    Output::Send(to, frame) => {
+                        log::trace!("to {}: {frame}", to.0);
+                        if let Some(link) = core.links.get(&to) {
+                            link.outbox.push(&frame);
+                            touched.insert(to);
+                        }
+                    }
+                    Output::Cast(links, frame) => {
+                        log::trace!("to {} connections: {frame}", links.len());
+                        let mut encoded = Vec::new();
+                        frame.encode(&mut encoded);
+                        for to in &links {
+                            if let Some(link) = core.links.get(to) {
+                                link.outbox.push_encoded(&encoded);
+                                touched.insert(*to);
+                            }
+                        }
+                        if links.contains(&LinkId::LOCAL) {
+                            self.tell_own(&mut core.machine, frame);
+                        }
+                    }
+                    Output::Watch(links) => {
+                        for to in links {
+                            if let Some(link) = core.links.get(&to) {
+                                link.outbox.watch();
+                                touched.insert(to);
+                            }
+                        }
+                    }
+                    Output::Close(to) => {
+                        if let Some(link) = core.links.get(&to) {
+                            link.outbox.close();
+                            touched.insert(to);
+                        }
+                    }
+                    Output::Cut(to) => {
+                        if let Some(link) = core.links.get(&to) {
+                            link.cut();
+                        }
+                    }
+                    Output::StepDown(why) => {
+                        log::warn!("leaving the office to another: {}", sentence(why));
+                        core.ended = Some(Ended::SteppedDown);
+                    }
+                }
+            }
+        }
+        touched.iter().filter_map(|id| core.links.get(id).cloned()).collect()
+    }
+
+    /// The supervisor's own instance hears like any other, but at once.
+    fn tell_own(&self, machine: &mut Supervisor, frame: ToMember) {
+        match self.shared.receive(frame) {
+            Ok(replies) => replies.into_iter().for_each(|reply| machine.frame(LinkId::LOCAL, reply)),
+            Err(misplaced) => panic!("own member half and supervisor disagree: {}", misplaced.0),
+        }
+    }
+
+    /// Writes what waits in these outboxes, and whatever follows from its being written.
+    fn flush(&self, mut touched: Vec<Arc<Link>>) {
+        while !touched.is_empty() {
+            let mut written = Vec::new();
+            for link in touched.drain(..) {
+                match link.outbox.flush(&link.stream) {
+                    Flushed::Quiet => {}
+                    Flushed::Written(count) => written.push((link.id, count)),
+                    // Its own thread sees the end and tells the machine. That frees nothing: the peer comes back.
+                    Flushed::Failed => link.cut(),
+                }
+            }
+            if written.is_empty() {
+                return;
+            }
+            let input = |machine: &mut Supervisor| written.iter().for_each(|(id, count)| machine.written(*id, *count));
+            let Some((next, ())) = self.decide(input, |_| ()) else { return };
+            touched = next;
+        }
+    }
+
+    /// Takes the frames of one connection; says whether it still owes its handshake.
+    pub(super) fn take(&self, link: LinkId, frames: Vec<ToSupervisor>) -> bool {
+        let Some((touched, owes)) = self.decide_frames(link, frames) else { return true };
+        self.flush(touched);
+        owes
+    }
+
+    fn decide_frames(&self, link: LinkId, frames: Vec<ToSupervisor>) -> Option<(Vec<Arc<Link>>, bool)> {
+        self.decide(
+            |machine| frames.into_iter().for_each(|frame| machine.frame(link, frame)),
+            |core| {
+                let owes = core.machine.is_unfinished(link);
+                if !owes {
+                    core.unfinished.remove(&link);
+                }
+                owes
+            },
+        )
+    }
+
+    /// A connection has ended.
+    pub(super) fn ended(&self, link: LinkId) {
+        let behind = {
+            let mut core = self.core();
+            core.links.remove(&link);
+            core.unfinished.remove(&link);
+            core.machine.behind(link)
+        };
+        // The kernel closes a dead process's presence before its connections, so this is nearly always the answer.
+        let gone = behind.is_some_and(|id| self.shared.is_gone(id));
+        self.step(|machine| machine.ended(link, gone));
+    }
+
+    /// Ends the reign in an orderly way: everyone is told, then the office is closed.
+    pub(crate) fn stop(&self, how: Ended) {
+        let touched = {
+            let mut core = self.core();
+            if core.ended.is_some() {
+                return;
+            }
+            let sort = if how == Ended::Left { LeaveSort::Leaving } else { LeaveSort::Resigning };
+            core.machine.freeze(sort);
+            let touched = self.settle(&mut core);
+            core.ended = Some(how);
+            touched
+        };
+        for link in &touched {
+            // At most one write timeout for each peer that does not take it; the office is closed then all the same.
+            let _ = link.outbox.flush(&link.stream);
+        }
+        self.close_office();
+    }
+
+    /// Closes the listener, so that the accept thread ends and the port is free.
+    fn close_office(&self) {
+        self.stirred.notify_all();
+        if let Some(listener) = lock(&self.listener).take() {
+            endpoint::wake(&listener, self.shared.settings.port);
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------------- accepting
+
+    /// Accepts until the reign ends. Whoever has already said hello is answered at once; threads are started when
+    /// nobody waits at the door, since in an election everyone comes at the same time and starting a thread takes longer
+    /// than an answer.
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        let mut admitted = Vec::new();
+        while self.core().ended.is_none() {
+            let burst = !admitted.is_empty() && admitted.len() < BURST;
+            let accepted = if burst { accept_waiting(listener) } else { listener.accept().map(Some) };
+            match accepted {
+                Ok(Some((stream, peer))) => {
+                    if !peer.ip().is_loopback() {
+                        log::warn!("connection from {peer}, which is not this machine, is dropped");
+                    } else if peer.port() == self.knocker.load(Ordering::Acquire) {
+                        // Connections are accepted in their order: whoever came before the knock is inside.
+                        self.knocked.store(self.slice.load(Ordering::Acquire), Ordering::Release);
+                        self.stirred.notify_all();
+                    } else {
+                        match self.admit(stream) {
+                            Ok(visitor) => admitted.push(visitor),
+                            Err(error) => {
+                                log::warn!("connection from {peer} cannot be served: {error}");
+                                self.crowded.store(true, Ordering::Release);
+                            }
+                        }
+                    }
+                    if admitted.len() < BURST {
+                        continue;
+                    }
+                }
+                Ok(None) => {}
+                Err(_) if self.core().ended.is_some() => break,
+                Err(error) => {
+                    log::warn!("accepting a connection failed: {error}");
+                    self.crowded.store(true, Ordering::Release);
+                    // No descriptor is left, or the peer has hung up already. Bounded, or this would spin.
+                    let core = self.core();
+                    if core.ended.is_none() {
+                        drop(self.wait(core, Some(Duration::from_millis(5))));
+                    }
+                }
+            }
+            admitted.drain(..).for_each(|visitor| self.serve(visitor));
+        }
+    }
+
+    /// Takes a connection in and, if it has said something already, answers it.
+    fn admit(self: &Arc<Self>, stream: TcpStream) -> std::io::Result<Visitor> {
+        let link = {
+            let mut core = self.core();
+            let link = Arc::new(Link::new(LinkId(core.next), stream)?);
+            core.next += 1;
+            if core.unfinished.len() >= UNFINISHED {
+                drop(core);
+                turn_away(&link);
+                return Err(std::io::Error::other("too many handshakes are unfinished"));
+            }
+            if core.ended.is_none() {
+                core.links.insert(link.id, link.clone());
+                core.unfinished.insert(link.id);
+                core.machine.connected(link.id);
+            }
+            link
+        };
+        let mut reader = Reader::new();
+        let waiting = match reader.read_waiting(&link) {
+            Ok(frames) if !frames.is_empty() => self.greet(&link, frames, &mut reader),
+            // Its thread sees the same error, or the end, and tells of it.
+            _ => Vec::new(),
+        };
+        Ok(Visitor { link, reader, waiting })
+    }
+
+    /// Takes what a connection has said at once and answers it, but nobody else: that is for its thread.
+    fn greet(&self, link: &Arc<Link>, frames: Vec<ToSupervisor>, reader: &mut Reader) -> Vec<Arc<Link>> {
+        let Some((mut touched, owes)) = self.decide_frames(link.id, frames) else { return Vec::new() };
+        reader.owes = owes;
+        if touched.iter().any(|other| other.id == link.id) {
+            // A new connection takes this much without waiting.
+            if link.outbox.flush(&link.stream) == Flushed::Failed {
+                link.cut();
+            }
+            touched.retain(|other| other.id != link.id || other.outbox.is_watched());
+        }
+        touched
+    }
+
+    fn serve(self: &Arc<Self>, visitor: Visitor) {
+        let Visitor { link, reader, waiting } = visitor;
+        let serve = {
+            let (reign, link) = (self.clone(), link.clone());
+            move || {
+                reign.flush(waiting);
+                link.serve(&reign, reader);
+            }
+        };
+        if let Err(error) = spawn("bw-link", serve) {
+            log::warn!("cannot start a thread for a connection: {error}");
+            self.crowded.store(true, Ordering::Release);
+            turn_away(&link);
+            self.ended(link.id);
+        }
+    }
+}
+
+/// A connection that was taken in and has no thread yet.
+struct Visitor {
+    link: Arc<Link>,
+    reader: Reader,
+    /// What its words put into other outboxes.
+    waiting: Vec<Arc<Link>>,
+}
+
+/// The most connections that wait for their threads while others are answered.
+const BURST: usize = 128;
+
+/// A connection that waits to be accepted, if there is one.
+fn accept_waiting(listener: &TcpListener) -> std::io::Result<Option<(TcpStream, std::net::SocketAddr)>> {
+    listener.set_nonblocking(true)?;
+    let accepted = listener.accept();
+    listener.set_nonblocking(false)?;
+    match accepted {
+        Ok(accepted) => Ok(Some(accepted)),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn turn_away(link: &Link) {
+    link.outbox.push(&ToMember::Refused(Refusal::Full { limit: UNFINISHED as u32 }));
+    link.outbox.flush(&link.stream);
+    link.cut();
+}
+
+fn sentence(why: StepDown) -> &'static str {
+    match why {
+        StepDown::Forfeited => "this instance had forfeited everything before it won",
+        StepDown::MustRefuse => "a living member speaks another wire version",
+    }
+}

@@ -1,0 +1,529 @@
+//! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
+
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::outbox::Outbox;
+use super::presence::{self, Mechanism, Presence, RollCall};
+use super::reign::Reign;
+use super::{clock, endpoint, lock};
+use crate::coordinator::session::{Effect, Misplaced, Notice, Session};
+use crate::entry::{Entry, Role};
+use crate::error::Error;
+use crate::event::{Event, Hub};
+use crate::ident::{Epoch, InstanceId, Name};
+use crate::wire::message::{Purpose, ToMember, ToSupervisor};
+
+/// What an instance was built with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) group: Name,
+    pub(crate) port: u16,
+    pub(crate) purpose: Purpose,
+    pub(crate) mechanism: Mechanism,
+    pub(crate) window_limit: Option<Duration>,
+    pub(crate) member_limit: u32,
+}
+
+/// One instance, as all its threads see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) hub: Hub,
+    /// The process that made it; any other one is a forked child.
+    process: u32,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) session: Session,
+    pub(crate) seat: Seat,
+    presence: Option<Presence>,
+    /// What `join` waits for: the first open reign, or why there will be none.
+    joined: Option<Result<(), Error>>,
+    leaving: bool,
+    /// Guards that keep the office from being handed over.
+    offices: usize,
+    /// The office is being handed over: no new guard is given out.
+    resigning: bool,
+    /// The last ping that was answered.
+    ponged: u64,
+    pings: u64,
+    hung: bool,
+    /// The end of a reign that the application has not been told yet.
+    untold: Option<(InstanceId, Instant)>,
+}
+
+/// Where the instance sits.
+#[derive(Debug)]
+pub(crate) enum Seat {
+    /// Nowhere: the election is on.
+    Electing,
+    /// At a supervisor's.
+    Subordinate(Arc<Peer>),
+    /// In the office.
+    Supervisor(Arc<Reign>),
+    /// It has left.
+    Left,
+}
+
+/// The connection of a subordinate to its supervisor.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    pub(crate) outbox: Outbox,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, session: Session, presence: Option<Presence>) -> Self {
+        let state = State {
+            session,
+            seat: Seat::Electing,
+            presence,
+            joined: None,
+            leaving: false,
+            offices: 0,
+            resigning: false,
+            ponged: 0,
+            pings: 0,
+            hung: false,
+            untold: None,
+        };
+        Self {
+            settings,
+            hub: Hub::default(),
+            process: std::process::id(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether this process is a forked child of the one that joined.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    // ------------------------------------------------------------------------------------------ what the driver says
+
+    /// Waits, unless the instance is to leave meanwhile.
+    pub(crate) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state();
+        self.tell_end(&mut state);
+        while !state.leaving {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    /// Whether the instance is to leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state().leaving
+    }
+
+    /// Shows the kernel that this instance is a member.
+    pub(crate) fn show_membership(&self) {
+        if let Some(presence) = &mut self.state().presence {
+            show(presence);
+        }
+    }
+
+    /// Moves the sockets of the presence to high descriptors, in the background. It matters when this process dies, not
+    /// before.
+    pub(crate) fn raise_later(self: &Arc<Self>) {
+        let shared = self.clone();
+        let raise = move || {
+            endpoint::raise::grow();
+            let mut state = shared.state();
+            state.presence = state.presence.take().map(Presence::raise);
+        };
+        if let Err(error) = super::spawn("bw-raise", raise) {
+            log::debug!("the presence stays on a low descriptor: {error}");
+        }
+    }
+
+    /// The connection, or the reign, has ended.
+    pub(crate) fn stand_up(&self) {
+        let mut state = self.state();
+        if let Some(supervisor) = state.session.supervisor() {
+            self.tell_end(&mut state);
+            state.untold = Some((supervisor, Instant::now()));
+        }
+        state.session.disconnected();
+        // A winner that never reigned shows itself as a member, and is none.
+        if state.session.is_fresh()
+            && let Some(presence) = &mut state.presence
+        {
+            presence.leave();
+        }
+        state.seat = Seat::Electing;
+        state.resigning = false;
+        state.hung = false;
+        self.changed.notify_all();
+    }
+
+    /// Closes the sockets that show the kernel that this instance is there. Before its connections end, so that their
+    /// ends are taken for what they are.
+    pub(crate) fn vanish(&self) {
+        self.state().presence = None;
+    }
+
+    /// The instance has left, or never came to be.
+    pub(crate) fn end(&self) {
+        let mut state = self.state();
+        self.tell_end(&mut state);
+        state.leaving = true;
+        state.presence = None;
+        state.seat = Seat::Left;
+        if state.joined.is_none() {
+            state.joined = Some(Err(Error::Left));
+        }
+        self.changed.notify_all();
+        drop(state);
+        self.hub.close();
+    }
+
+    /// There will be no seat for now. Whether that is the end: it is for an instance that never had one.
+    pub(crate) fn hopeless(&self, error: Error) -> bool {
+        let mut state = self.state();
+        if state.joined.is_some() {
+            if let Error::PortUnusable { reason, .. } = error {
+                self.hub.emit(&Event::PortUnusable(reason));
+            }
+            return false;
+        }
+        state.joined = Some(Err(error));
+        state.leaving = true;
+        self.changed.notify_all();
+        true
+    }
+
+    /// The supervisor has not answered.
+    pub(crate) fn unresponsive(&self, pid: Option<u32>, waited: Duration) {
+        let mut state = self.state();
+        if state.joined.is_none() {
+            state.joined = Some(Err(Error::SupervisorUnresponsive { pid, waited }));
+            self.changed.notify_all();
+        }
+        self.tell_end(&mut state);
+        if !std::mem::replace(&mut state.hung, true) {
+            self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------- what the supervisor says
+
+    /// Takes one frame of the supervisor and does what it asks for. What is to be written back is returned.
+    pub(crate) fn receive(&self, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
+        let mut state = self.state();
+        let effects = state.session.receive(frame)?;
+        let mut replies = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send(frame) => replies.push(frame),
+                Effect::ShowMembership => {
+                    if let Some(presence) = &mut state.presence {
+                        show(presence);
+                    }
+                }
+                Effect::Tell(notice) => self.tell(&mut state, notice),
+                Effect::Rename => self.rename(&mut state),
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Tells the application of the end of a reign, now that the election is decided or takes longer.
+    fn tell_end(&self, state: &mut State) {
+        if let Some((supervisor, at)) = state.untold.take() {
+            self.hub.emit(&Event::Disconnected { supervisor, at });
+        }
+    }
+
+    fn tell(&self, state: &mut State, notice: Notice) {
+        self.tell_end(state);
+        let role = state.role();
+        let event = match notice {
+            Notice::Welcomed(supervisor) => Event::Welcomed { supervisor, role },
+            Notice::Reign(epoch, supervisor) => {
+                if state.joined.is_none() {
+                    state.joined = Some(Ok(()));
+                }
+                self.changed.notify_all();
+                Event::Reign { epoch, supervisor, role }
+            }
+            Notice::Joined(entry) => Event::Joined(Entry::from_wire(&entry, state.session.supervisor())),
+            Notice::Changed(entry) => Event::Changed(Entry::from_wire(&entry, state.session.supervisor())),
+            Notice::Ended(entry, reason) => {
+                Event::Ended { entry: Entry::from_wire(&entry, state.session.supervisor()), reason }
+            }
+            Notice::Pong(n) => {
+                state.ponged = state.ponged.max(n);
+                state.hung = false;
+                self.changed.notify_all();
+                return;
+            }
+            // `Rename` follows and tells both ids. The rest belongs to the callers that wait for grants.
+            Notice::Forfeited
+            | Notice::Queued(..)
+            | Notice::Granted(..)
+            | Notice::Raised(..)
+            | Notice::Lost(_)
+            | Notice::Denied(..) => return,
+        };
+        self.hub.emit(&event);
+    }
+
+    fn rename(&self, state: &mut State) {
+        let old = state.session.id();
+        match new_presence(&self.settings) {
+            Ok((id, presence)) => {
+                // The new sockets are there before the old ones go: at no time does this process look gone.
+                state.presence = Some(presence);
+                state.session.rename(id);
+                self.hub.emit(&Event::Forfeited { old, new: id });
+            }
+            Err(error) => {
+                log::error!("cannot take a new id after forfeiting the old one: {error}");
+                state.leaving = true;
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- what callers want
+
+    /// Waits until the instance is part of an open reign for the first time.
+    pub(crate) fn wait_joined(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut state = self.state();
+        loop {
+            match &state.joined {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(_)) => return state.joined.replace(Err(Error::Left)).unwrap_or(Err(Error::Left)),
+                None => state = self.wait_within(state, began, timeout)?,
+            }
+        }
+    }
+
+    /// Marks the instance as leaving and says where it sat. Only the first call is told.
+    pub(crate) fn begin_leaving(&self) -> Option<Seat> {
+        let mut state = self.state();
+        if state.leaving {
+            return None;
+        }
+        state.leaving = true;
+        self.changed.notify_all();
+        Some(std::mem::replace(&mut state.seat, Seat::Electing))
+    }
+
+    /// Waits until this instance is the supervisor of an open reign, and keeps it from resigning from then on.
+    /// `timeout` zero: does not wait.
+    pub(crate) fn take_office(&self, timeout: Option<Duration>) -> Result<Epoch, Error> {
+        let began = Instant::now();
+        let mut asked: Option<(u64, Instant)> = None;
+        let mut state = self.state();
+        loop {
+            if state.leaving {
+                return Err(Error::Left);
+            }
+            if let (Some(epoch), false) = (state.reigning(), state.resigning) {
+                state.offices += 1;
+                return Ok(epoch);
+            }
+            if timeout.is_some_and(|timeout| timeout.is_zero()) {
+                return Err(Error::WouldBlock);
+            }
+            // Somebody waits for the supervisor's end, so somebody should notice if it only hangs. A second deadline
+            // begins when this thread has run again: a machine that slept proves nothing.
+            if let Some((ping, at)) = asked
+                && state.ponged < ping
+                && at.elapsed() >= Self::ANSWER
+            {
+                if !std::mem::replace(&mut state.hung, true) {
+                    self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
+                }
+                asked = None;
+            }
+            if asked.is_none_or(|(_, at)| at.elapsed() >= Self::ANSWER)
+                && let Seat::Subordinate(peer) = &state.seat
+            {
+                let peer = peer.clone();
+                state.pings += 1;
+                asked = Some((state.pings, Instant::now()));
+                peer.outbox.push(&ToSupervisor::Ping(state.pings));
+                drop(state);
+                peer.outbox.flush(&peer.stream);
+                state = self.state();
+                continue;
+            }
+            let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Error::TimedOut { waited: began.elapsed() });
+            }
+            let slice = left.map_or(Self::ANSWER, |left| left.min(Self::ANSWER));
+            state = self.wait(state, slice);
+        }
+    }
+
+    /// How long a supervisor has to answer a ping.
+    const ANSWER: Duration = Duration::from_secs(2);
+
+    /// Whether the reign in which an office was taken goes on.
+    pub(crate) fn is_reigning(&self, epoch: Epoch) -> bool {
+        self.state().reigning() == Some(epoch)
+    }
+
+    /// An office guard is dropped.
+    pub(crate) fn leave_office(&self) {
+        let mut state = self.state();
+        state.offices = state.offices.saturating_sub(1);
+        self.changed.notify_all();
+    }
+
+    /// Waits until no office guard is left and lets none be taken from then on.
+    pub(crate) fn prepare_resignation(&self, timeout: Option<Duration>) -> Result<Arc<Reign>, Error> {
+        let began = Instant::now();
+        let mut state = self.state();
+        loop {
+            if state.leaving {
+                return Err(Error::Left);
+            }
+            if state.reigning().is_none() || state.resigning {
+                return Err(Error::NotSupervisor);
+            }
+            let me = state.session.id();
+            if !state.session.view().keys().any(|id| *id != me) {
+                return Err(Error::NoHeir);
+            }
+            let Seat::Supervisor(reign) = &state.seat else { return Err(Error::NotSupervisor) };
+            if state.offices == 0 {
+                let reign = reign.clone();
+                state.resigning = true;
+                return Ok(reign);
+            }
+            state = self.wait_within(state, began, timeout)?;
+        }
+    }
+
+    /// Waits until the instance is part of a later reign.
+    pub(crate) fn wait_after(&self, epoch: Epoch, timeout: Option<Duration>) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut state = self.state();
+        loop {
+            if state.leaving {
+                return Err(Error::Left);
+            }
+            if state.session.is_settled() && state.session.stamp().epoch > epoch {
+                return Ok(());
+            }
+            state = self.wait_within(state, began, timeout)?;
+        }
+    }
+
+    /// Asks the kernel who is there.
+    pub(crate) fn roll_call(&self) -> RollCall {
+        let mut state = self.state();
+        presence::roll_call(self.settings.mechanism, self.settings.port, state.presence.as_mut())
+    }
+
+    /// Whether the kernel has closed the presence of this instance. Of one that this instance has never heard of that
+    /// cannot be told where presences have no names: it counts as there.
+    pub(crate) fn is_gone(&self, id: InstanceId) -> bool {
+        let udp = self.state().session.view().get(&id).map_or(0, |entry| entry.profile.presence);
+        presence::presence_gone(self.settings.mechanism, self.settings.port, id, udp)
+    }
+
+    /// Whether anybody but this instance, of those it knows, is there to take the office.
+    pub(crate) fn is_anybody_there(&self) -> bool {
+        let state = self.state();
+        let me = state.session.id();
+        let others: Vec<_> = state.session.view().keys().copied().filter(|id| *id != me).collect();
+        drop(state);
+        others.into_iter().any(|id| !self.is_gone(id))
+    }
+
+    /// The registry as this instance knows it.
+    pub(crate) fn registry(&self) -> Vec<Entry> {
+        let state = self.state();
+        let supervisor = state.session.supervisor();
+        state.session.view().values().map(|entry| Entry::from_wire(entry, supervisor)).collect()
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn wait_within<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        began: Instant,
+        timeout: Option<Duration>,
+    ) -> Result<MutexGuard<'a, State>, Error> {
+        let Some(timeout) = timeout else {
+            return Ok(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+        };
+        let left = timeout.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(Error::TimedOut { waited: began.elapsed() });
+        }
+        Ok(self.wait(state, left))
+    }
+}
+
+impl State {
+    /// Takes a seat, unless the instance is to leave.
+    pub(crate) fn sit(&mut self, seat: Seat) -> bool {
+        if !self.leaving {
+            self.seat = seat;
+        }
+        !self.leaving
+    }
+
+    /// What the instance is now.
+    pub(crate) fn role(&self) -> Role {
+        if matches!(self.seat, Seat::Supervisor(_)) { Role::Supervisor } else { Role::Subordinate }
+    }
+
+    /// The epoch of the open reign in which this instance is the supervisor.
+    fn reigning(&self) -> Option<Epoch> {
+        let open = matches!(self.seat, Seat::Supervisor(_)) && self.session.is_settled();
+        open.then_some(self.session.stamp().epoch)
+    }
+}
+
+fn show(presence: &mut Presence) {
+    if let Err(error) = presence.join() {
+        // The next supervisor will not see this instance by itself; those that know it will still name it.
+        log::error!("cannot show membership to the kernel: {error}");
+    }
+}
+
+/// A new id whose presence nobody else has.
+pub(crate) fn new_presence(settings: &Settings) -> Result<(InstanceId, Presence), Error> {
+    for _ in 0..8 {
+        let id = InstanceId::new(clock::chance());
+        match Presence::bind(settings.mechanism, settings.port, id) {
+            Ok(presence) => return Ok((id, presence)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(source) => return Err(Error::System { attempted: "bind the socket of its presence", source }),
+        }
+    }
+    Err(Error::PresenceTaken)
+}
+
+impl Peer {
+    pub(crate) fn new(stream: TcpStream) -> std::io::Result<Self> {
+        endpoint::prepare(&stream)?;
+        Ok(Self { stream, outbox: Outbox::default() })
+    }
+}

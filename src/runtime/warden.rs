@@ -1,0 +1,135 @@
+//! Who looks after those that are missing: asks the kernel whether they are gone, and counts the time that may be counted.
+//!
+//! The thread sleeps while nobody is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::endpoint;
+use super::presence::{self, RollCall};
+use super::reign::{Core, Reign};
+use crate::coordinator::supervisor::Supervisor;
+use crate::ident::InstanceId;
+
+/// The first look is taken after this: a dead supervisor's presence is closed a moment before or after its connections.
+const FIRST_LOOK: Duration = Duration::from_micros(200);
+/// From this on the looks are for everybody who is missing. Those who live need about as long to come by themselves, and
+/// asking the kernel after each of them meanwhile would only be in their way.
+const LOOK_FOR_ALL: Duration = Duration::from_millis(3);
+/// Looks are never further apart than this.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// Who is missing at one moment.
+struct Missing {
+    awaited: Vec<InstanceId>,
+    unnamed: Vec<InstanceId>,
+    stranger: bool,
+}
+
+impl Missing {
+    fn only(&mut self, id: Option<InstanceId>) {
+        self.awaited.retain(|awaited| Some(*awaited) == id);
+        self.unnamed.clear();
+        self.stranger = false;
+    }
+}
+
+/// Watches over a reign until it ends.
+pub(crate) fn watch(reign: &Arc<Reign>) {
+    let mut core = reign.core();
+    while core.ended.is_none() {
+        if !core.machine.is_waiting() {
+            core = reign.wait(core, None);
+            continue;
+        }
+        drop(core);
+        attend(reign);
+        core = reign.core();
+    }
+}
+
+/// Stays as long as anybody is missing.
+fn attend(reign: &Arc<Reign>) {
+    let mut look = FIRST_LOOK;
+    let mut slice: Option<Instant> = None;
+    loop {
+        {
+            let core = reign.core();
+            let core = reign.wait(core, Some(look));
+            if core.ended.is_some() || !core.machine.is_waiting() {
+                return;
+            }
+        }
+        let mut missing = missing(&reign.core());
+        if look < LOOK_FOR_ALL {
+            missing.only(reign.predecessor);
+        }
+        look = (look * 2).min(LAST_LOOK);
+        seek(reign, &missing);
+        let Some(began) = slice else {
+            slice = begin_slice(reign);
+            continue;
+        };
+        if is_drained(reign) {
+            reign.step(|machine| machine.time(began.elapsed(), true));
+            slice = begin_slice(reign);
+        } else if began.elapsed() > Supervisor::SLICE * 10 {
+            // The knock was lost, or somebody dribbles: a slice that was not proved does not count.
+            slice = begin_slice(reign);
+        }
+    }
+}
+
+fn missing(core: &Core) -> Missing {
+    Missing {
+        awaited: core.machine.awaited(),
+        unnamed: core.machine.unnamed(),
+        stranger: core.machine.awaits_stranger(),
+    }
+}
+
+/// Asks the kernel after everyone who is missing.
+fn seek(reign: &Reign, missing: &Missing) {
+    let shared = reign.shared();
+    let (mechanism, port) = (shared.settings.mechanism, shared.settings.port);
+    let gone: Vec<_> = missing.awaited.iter().copied().filter(|id| shared.is_gone(*id)).collect();
+    let unnamed: Vec<_> =
+        missing.unnamed.iter().copied().filter(|id| presence::membership_gone(mechanism, port, *id)).collect();
+    let nobody_else = missing.stranger && matches!(shared.roll_call(), RollCall::Somebody(false));
+    if gone.is_empty() && unnamed.is_empty() && !nobody_else {
+        return;
+    }
+    reign.step(|machine| {
+        gone.into_iter().for_each(|id| machine.gone(id));
+        unnamed.into_iter().for_each(|id| machine.membership_gone(id));
+        if nobody_else {
+            machine.nobody_else();
+        }
+    });
+}
+
+/// Begins a slice of counted time with a knock at the own door: once it is answered, everyone who came before it is in.
+fn begin_slice(reign: &Reign) -> Option<Instant> {
+    let began = Instant::now();
+    reign.slice.fetch_add(1, Ordering::AcqRel);
+    reign.crowded.store(false, Ordering::Release);
+    let announce = |source| reign.knocker.store(source, Ordering::Release);
+    match endpoint::knock(reign.shared().settings.port, Supervisor::SLICE, announce) {
+        Ok(()) => Some(began),
+        Err(error) => {
+            log::debug!("knocking at the own port failed: {error}");
+            None
+        }
+    }
+}
+
+/// Whether everything that had arrived when the slice began has been taken: the accept queue, and every connection that
+/// still owes its handshake.
+fn is_drained(reign: &Reign) -> bool {
+    let slice = reign.slice.load(Ordering::Acquire);
+    let accepted = reign.knocked.load(Ordering::Acquire) == slice;
+    let core = reign.core();
+    let silent = |id| core.links.get(id).is_none_or(|link| link.proved.load(Ordering::Acquire) >= slice);
+    accepted && !reign.crowded.load(Ordering::Acquire) && core.unfinished.iter().all(silent)
+}
