@@ -1,1 +1,133 @@
-fn main() {}
+//! The `bellwether` command: see a group of processes elect, look into a group, join one by hand.
+//!
+//! Owns the command line and the exit status: 0 done, 1 failed with a message on standard error, 2 not understood. Never
+//! does anything to a group that a program could not do through the library's public face.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::num::NonZero;
+use std::process::ExitCode;
+
+use bellwether::{Name, NameError};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod clock;
+mod demo;
+mod failure;
+mod join;
+mod registry;
+mod status;
+mod table;
+
+use failure::Failure;
+
+/// Copies of one program on one machine elect a supervisor, and survive its kill -9.
+#[derive(Debug, Parser)]
+#[command(name = "bellwether", version, max_term_width = 100)]
+struct Command {
+    #[command(subcommand)]
+    task: Task,
+
+    /// The supervisor port, the same for all copies [default: one for the group's name and the user, in 10240-32767]
+    #[arg(long, global = true, value_name = "P")]
+    port: Option<NonZero<u16>>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Watch an election: start real processes, kill their supervisor again and again, and see who takes over and when.
+    ///
+    /// Every process takes the times itself, on a clock that all of them share, when its own code hears of the event.
+    /// The exit status is 0 only if every survivor was back under its old id each time.
+    Demo(demo::Options),
+
+    /// Print who is in a group, without joining it.
+    ///
+    /// The exit status is 1 if no copy of the program runs, or if something else listens on the port.
+    Status(status::Options),
+
+    /// Join a group as a plain member and print what happens in it.
+    ///
+    /// A line `q`, or the end of input (Ctrl-D), leaves the group in an orderly way. Ctrl-C and every other signal
+    /// simply end the process; the others notice that at once and list it as failed instead of left.
+    Join(join::Options),
+
+    /// One process of the demonstration; started by it, and of no use alone.
+    #[command(hide = true)]
+    DemoInstance(demo::instance::Options),
+}
+
+fn main() -> ExitCode {
+    env_logger::init();
+    let Command { task, port } = Command::parse();
+    let port = port.map(NonZero::get);
+    let done = match task {
+        Task::Demo(options) => match options.check() {
+            Ok(()) => demo::run(&options, port),
+            Err(why) => Command::command().error(ErrorKind::ValueValidation, why).exit(),
+        },
+        Task::Status(options) => status::run(&options, port),
+        Task::Join(options) => join::run(options, port),
+        Task::DemoInstance(options) => demo::instance::run(options, port),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough of it and needs no message.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("bellwether: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Checks the name of a group while the command line is read, so that a bad one is an error of usage.
+fn name(text: &str) -> Result<Name, NameError> {
+    Name::new(text)
+}
+
+/// A group as the options describe it.
+fn group(name: &Name, port: Option<u16>) -> Result<bellwether::Group, Failure> {
+    let group = bellwether::Group::new(name.as_str())?;
+    Ok(match port {
+        Some(port) => group.port(port),
+        None => group,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn a_port_is_understood_on_either_side_of_the_subcommand() {
+        for line in [["bellwether", "--port", "20000", "status", "a"], ["bellwether", "status", "a", "--port", "20000"]]
+        {
+            assert_eq!(Command::try_parse_from(line).unwrap().port.map(NonZero::get), Some(20_000));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let long = "x".repeat(129);
+        for line in [
+            vec!["bellwether"],
+            vec!["bellwether", "status"],
+            vec!["bellwether", "status", ""],
+            vec!["bellwether", "status", long.as_str()],
+            vec!["bellwether", "join", "a\tb"],
+            vec!["bellwether", "status", "a", "--port", "0"],
+            vec!["bellwether", "status", "a", "--port", "65536"],
+            vec!["bellwether", "demo", "--port", "http"],
+            vec!["bellwether", "demo", "--instances", "0"],
+        ] {
+            assert!(Command::try_parse_from(&line).is_err(), "{line:?}");
+        }
+    }
+}

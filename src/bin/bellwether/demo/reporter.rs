@@ -1,0 +1,211 @@
+//! What the demonstration prints.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use bellwether::{Entry, Name};
+
+use super::fleet::Number;
+use super::timeline::{Moment, Timeline, median_and_worst};
+use crate::registry;
+use crate::table::Table;
+
+/// One change of supervisor, as it is shown.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    /// Who was killed.
+    pub(crate) number: Number,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// How many were left.
+    pub(crate) survivors: usize,
+    /// When what happened.
+    pub(crate) timeline: Timeline,
+    /// Which of the survivors came back under another id.
+    pub(crate) strangers: Vec<Number>,
+}
+
+/// Prints the demonstration, part by part.
+#[derive(Debug)]
+pub(crate) struct Reporter<Out> {
+    out: Out,
+}
+
+/// How many characters stand for the longest time of a timeline.
+const BAR: u64 = 24;
+
+impl<Out: Write> Reporter<Out> {
+    pub(crate) const fn new(out: Out) -> Self {
+        Self { out }
+    }
+
+    /// Says what is about to happen.
+    pub(crate) fn opening(&mut self, instances: u16, kills: u16, group: &Name, port: u16) -> io::Result<()> {
+        let processes = count(instances.into(), "process elects", "processes elect");
+        writeln!(self.out, "{processes} a supervisor: whoever binds port {port}. Their group is {group}.")?;
+        if kills > 0 {
+            let times = count(kills.into(), "time", "times");
+            writeln!(self.out, "SIGKILL hits the supervisor {times}; each time the survivors elect the next.")?;
+        }
+        writeln!(self.out)
+    }
+
+    /// Prints the registry.
+    pub(crate) fn registry(&mut self, entries: &[Entry], now: SystemTime) -> io::Result<()> {
+        writeln!(self.out, "{}", registry::table(entries, now, 2))
+    }
+
+    /// Prints who was killed, and the timeline of what followed.
+    pub(crate) fn reign(&mut self, number: u16, reign: &Reign) -> io::Result<()> {
+        let Reign { number: victim, pid, survivors, timeline, strangers } = reign;
+        writeln!(
+            self.out,
+            "Kill {number}: instance {victim} (pid {pid}), the supervisor. Microseconds since SIGKILL:\n"
+        )?;
+        let longest = timeline.window_closed.micros.max(1);
+        let mut table = Table::new([""; 4], 2);
+        let mut line = |name: &str, moment: Moment, note: String| {
+            // The window closes last, so nothing is longer than the bar; late stamps of others are cut to it.
+            let length = (moment.micros * BAR).div_ceil(longest).min(BAR);
+            let bar = "=".repeat(usize::try_from(length).unwrap_or_default());
+            table.push([name.to_owned(), format!("{:>7}", moment.micros), bar, note]);
+        };
+        let Timeline { detected, bound, first_welcome, last_welcome, window_closed } = *timeline;
+        line("detected", detected, format!("instance {} is the first to see its connection end", detected.number));
+        line("bound", bound, format!("instance {} has the port: it is the supervisor", bound.number));
+        if let Some(moment) = first_welcome {
+            line("first welcome", moment, format!("instance {} is its subordinate", moment.number));
+        }
+        if let Some(moment) = last_welcome {
+            line("last welcome", moment, format!("instance {} is the last: everyone is connected", moment.number));
+        }
+        line("window closed", window_closed, everyone(*survivors, strangers));
+        // The first line is the heading, which these columns do not need.
+        let text = table.to_string();
+        writeln!(self.out, "{}", text.split_once('\n').map_or("", |(_, rows)| rows))
+    }
+
+    /// Says that somebody was started.
+    pub(crate) fn company(&mut self) -> io::Result<()> {
+        writeln!(self.out, "One process was left alone; another has joined it.\n")
+    }
+
+    /// Prints what it all comes to.
+    pub(crate) fn summary(&mut self, reigns: &[Reign]) -> io::Result<()> {
+        let survivals: usize = reigns.iter().map(|reign| reign.survivors).sum();
+        let strangers: usize = reigns.iter().map(|reign| reign.strangers.len()).sum();
+        let kills = count(reigns.len(), "kill", "kills");
+        let elected = count(reigns.len(), "new reign", "new reigns");
+        writeln!(
+            self.out,
+            "{kills}, {elected}; survivors back under their old id: {} of {survivals}.",
+            survivals - strangers
+        )?;
+        let mut table = Table::new(["microseconds", " median", "  worst"], 2);
+        let timelines = || reigns.iter().map(|reign| &reign.timeline);
+        let rows = [
+            ("last welcome", median_and_worst(timelines().filter_map(|t| t.last_welcome).map(|m| m.micros))),
+            ("window closed", median_and_worst(timelines().map(|t| t.window_closed.micros))),
+        ];
+        for (name, figures) in rows {
+            if let Some((median, worst)) = figures {
+                table.push([name.to_owned(), format!("{median:>7}"), format!("{worst:>7}")]);
+            }
+        }
+        if reigns.is_empty() {
+            return Ok(());
+        }
+        write!(self.out, "\n{table}")
+    }
+}
+
+fn everyone(survivors: usize, strangers: &[Number]) -> String {
+    let (who, ids) = match survivors {
+        1 => ("the survivor is".to_owned(), "its old id"),
+        count => (format!("all {count} survivors are"), "their old ids"),
+    };
+    if strangers.is_empty() {
+        return format!("{who} back under {ids}");
+    }
+    let list: Vec<_> = strangers.iter().map(Number::to_string).collect();
+    format!("{who} back, but under a new id: instance {}", list.join(", "))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn moment(micros: u64, number: Number) -> Moment {
+        Moment { micros, number }
+    }
+
+    fn reign() -> Reign {
+        let timeline = Timeline {
+            detected: moment(100, 2),
+            bound: moment(200, 3),
+            first_welcome: Some(moment(300, 2)),
+            last_welcome: Some(moment(400, 4)),
+            window_closed: moment(1200, 4),
+        };
+        Reign { number: 1, pid: 77, survivors: 3, timeline, strangers: Vec::new() }
+    }
+
+    fn printed(print: impl FnOnce(&mut Reporter<&mut Vec<u8>>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        print(&mut Reporter::new(&mut out)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_timeline_is_one_line_per_milestone() {
+        let expected = "\
+Kill 1: instance 1 (pid 77), the supervisor. Microseconds since SIGKILL:
+
+  detected           100  ==                        instance 2 is the first to see its connection end
+  bound              200  ====                      instance 3 has the port: it is the supervisor
+  first welcome      300  ======                    instance 2 is its subordinate
+  last welcome       400  ========                  instance 4 is the last: everyone is connected
+  window closed     1200  ========================  all 3 survivors are back under their old ids
+
+";
+        assert_eq!(printed(|reporter| reporter.reign(1, &reign())), expected);
+    }
+
+    #[test]
+    fn a_survivor_alone_is_welcomed_by_nobody() {
+        let timeline = Timeline { first_welcome: None, last_welcome: None, ..reign().timeline };
+        let text = printed(|reporter| reporter.reign(1, &Reign { timeline, survivors: 1, ..reign() }));
+        assert!(!text.contains("welcome") && text.contains("the survivor is back"), "{text}");
+    }
+
+    #[test]
+    fn a_stranger_is_named_and_counted() {
+        let odd = || Reign { strangers: vec![2, 4], ..reign() };
+        assert!(printed(|reporter| reporter.reign(1, &odd())).contains("but under a new id: instance 2, 4\n"));
+        let expected = "\
+2 kills, 2 new reigns; survivors back under their old id: 4 of 6.
+
+  microseconds    median    worst
+  last welcome       400      400
+  window closed     1200     1200
+";
+        assert_eq!(printed(|reporter| reporter.summary(&[odd(), reign()])), expected);
+    }
+
+    #[test]
+    fn without_a_kill_there_are_no_figures() {
+        let text = printed(|reporter| reporter.summary(&[]));
+        assert_eq!(text, "0 kills, 0 new reigns; survivors back under their old id: 0 of 0.\n");
+    }
+
+    #[test]
+    fn everything_is_plain_ascii() {
+        let name = Name::new("g").unwrap();
+        let text = printed(|reporter| reporter.opening(1, 2, &name, 20_000)) + &printed(|r| r.reign(1, &reign()));
+        assert!(text.is_ascii(), "{text}");
+    }
+}

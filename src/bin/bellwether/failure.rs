@@ -1,0 +1,79 @@
+//! Why a command ends with exit status 1.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// What went wrong, in words for whoever typed the command.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The library said so.
+    Group(bellwether::Error),
+    /// The same, for a group and port that the user should hear about.
+    NotObserved {
+        /// The group that was asked for.
+        group: String,
+        /// Where it was looked for.
+        port: u16,
+        /// What the library said.
+        error: bellwether::Error,
+    },
+    /// The output could not be written.
+    Output(io::Error),
+    /// A process could not be started, asked or ended.
+    Process {
+        /// What was tried, such as `start instance 3`.
+        attempted: String,
+        /// What the system answered.
+        error: io::Error,
+    },
+    /// A process of the demonstration ended, or said something, that was not expected.
+    Instance(String),
+    /// Something did not happen in time.
+    Awaited {
+        /// What, such as `the registry without instance 2`.
+        what: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// Some survivors came back as somebody else.
+    Identity {
+        /// How many did not keep their id.
+        strangers: usize,
+        /// How many survivals there were in all.
+        survivals: usize,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(error) => fmt::Display::fmt(error, f),
+            Self::NotObserved { group, port, error: bellwether::Error::NoSupervisor } => {
+                write!(f, "no copy of {group:?} runs: nobody listens on port {port}")
+            }
+            Self::NotObserved { group, error, .. } => write!(f, "cannot look into {group:?}: {error}"),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+            Self::Process { attempted, error } => write!(f, "cannot {attempted}: {error}"),
+            Self::Instance(what) => f.write_str(what),
+            Self::Awaited { what, waited } => write!(f, "waited {} s in vain for {what}", waited.as_secs()),
+            Self::Identity { strangers, survivals } => {
+                write!(f, "{strangers} of {survivals} times a survivor came back under another id")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<bellwether::Error> for Failure {
+    fn from(error: bellwether::Error) -> Self {
+        Self::Group(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
