@@ -106,7 +106,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(error) => fmt::Display::fmt(error, f),
-            Self::Option { option, value, limit } => write!(f, "{option} of {value} exceeds {limit}"),
+            Self::Option { option, value, limit } => {
+                write!(f, "{option} of {value} is out of range, the limit is {limit}")
+            }
             Self::PortUnusable { port, reason } => write!(f, "port {port} is unusable: {reason}"),
             Self::Refused(refusal) => write!(f, "refused by the supervisor: {refusal}"),
             Self::SupervisorUnresponsive { pid: Some(pid), waited } => {

@@ -88,8 +88,10 @@ impl Hub {
     /// A new receiver of all events from now on.
     pub(crate) fn subscribe(&self) -> Receiver<Event> {
         let (sender, receiver) = bounded(Self::CAPACITY);
+        // Asked under the lock: between the answer and the push the end could pass by unseen.
+        let mut receivers = lock(&self.receivers);
         if !self.closed.load(Ordering::Acquire) {
-            lock(&self.receivers).push(Outlet { sender, missed: 0 });
+            receivers.push(Outlet { sender, missed: 0 });
         }
         receiver
     }

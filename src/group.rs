@@ -184,6 +184,10 @@ impl Group {
         within("label", self.label.len() as u64, Profile::LABEL_LIMIT as u64)?;
         within("payload", self.payload.len() as u64, Profile::PAYLOAD_LIMIT as u64)?;
         within("member limit", self.member_limit.into(), 65_536)?;
+        if self.member_limit == 0 {
+            // Not even the supervisor would have a place.
+            return Err(Error::Option { option: "member limit", value: 0, limit: 65_536 });
+        }
         let port = self.supervisor_port();
         if port == 0 {
             return Err(Error::PortUnusable { port, reason: crate::PortReason::Reserved });

@@ -173,8 +173,9 @@ impl Handle {
             Some(Seat::Supervisor(reign)) => reign.stop(Ended::Left),
             Some(Seat::Electing | Seat::Left) | None => {}
         }
-        let driver = lock(&self.driver).take();
-        if let Some(driver) = driver {
+        // The lock is held while the thread ends, so that of two who leave at once both wait for it.
+        let mut driver = lock(&self.driver);
+        if let Some(driver) = driver.take() {
             // A driver that panicked has nothing left that would have to be waited for.
             let _ = driver.join();
         }

@@ -235,10 +235,21 @@ impl Supervisor {
 
     /// Closes a connection that broke the protocol or took too long, with a reason that is written to it first.
     pub fn refuse(&mut self, link: LinkId, refusal: Refusal) {
-        if self.links.contains_key(&link) {
-            self.send(link, ToMember::Refused(refusal));
-            self.close_link(link);
+        let Some(found) = self.links.get(&link) else { return };
+        let member = match found.state {
+            LinkState::Member(id) => Some(id),
+            _ => None,
+        };
+        self.send(link, ToMember::Refused(refusal));
+        self.close_link(link);
+        // What this link says from now on, its end included, means nothing; so its member is set aside here.
+        if let Some(id) = member
+            && !matches!(self.phase, Phase::Frozen)
+            && self.claimants.get(&id).is_some_and(|(_, current)| *current == link)
+        {
+            self.disconnected(id, false);
         }
+        self.progress();
     }
 
     /// Takes one frame.

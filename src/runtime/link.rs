@@ -20,7 +20,7 @@ pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) stream: TcpStream,
     pub(crate) outbox: Outbox,
-    /// The last slice of time in which a read that began within it found nothing.
+    /// The last slice of time in which a read that began within it left nothing behind.
     pub(crate) proved: AtomicU64,
 }
 
@@ -72,25 +72,30 @@ impl Link {
             }
             let slice = reign.slice.load(Ordering::Acquire);
             let began = Instant::now();
-            match reader.read(&self.stream) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if is_timeout(&error) => {
-                    // The kernel says so after it has looked: nothing had arrived by then.
-                    self.proved.fetch_max(slice, Ordering::AcqRel);
-                    waited += began.elapsed().min(Self::LOOK * 2);
-                    if reader.owes && waited > Self::HANDSHAKE {
-                        return Err(Refusal::Slow);
-                    }
-                    continue;
+            let read = reader.read(&self.stream);
+            if reader.owes {
+                // Also while bytes come, or whoever sends them slowly enough would never be done.
+                waited += began.elapsed().min(Self::LOOK * 2);
+                if waited > Self::HANDSHAKE {
+                    return Err(Refusal::Slow);
                 }
+            }
+            let drained = match read {
+                Ok(Filled::End) => return Ok(()),
+                Ok(filled) => filled == Filled::Some,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // The kernel says so after it has looked: nothing had arrived by then.
+                Err(error) if is_timeout(&error) => true,
                 // A reset is an end like any other; what was sent before it has been read.
                 Err(_) => return Ok(()),
-            }
+            };
             let frames = reader.frames(self.id)?;
             if !frames.is_empty() {
                 reader.owes = reign.take(self.id, frames);
+            }
+            if drained {
+                // The read took all there was, and nothing of it is left to be looked at.
+                self.proved.fetch_max(slice, Ordering::AcqRel);
             }
         }
     }
@@ -108,6 +113,17 @@ impl Link {
             }
         }
     }
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filled {
+    /// The end of the connection.
+    End,
+    /// Less than there was room for, which is all that had arrived.
+    Some,
+    /// As much as there was room for; more may have arrived.
+    All,
 }
 
 /// The frames of one connection as they come in.
@@ -130,15 +146,21 @@ impl Reader {
         link.stream.set_nonblocking(false)?;
         match read? {
             // The end is not lost: the thread of the connection reads it again.
-            0 => Ok(Vec::new()),
+            Filled::End => Ok(Vec::new()),
             _ => self.frames(link.id).map_err(|refusal| io::Error::other(refusal.to_string())),
         }
     }
 
-    fn read(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
-        let count = stream.read(self.decoder.space())?;
+    fn read(&mut self, mut stream: &TcpStream) -> io::Result<Filled> {
+        let space = self.decoder.space();
+        let room = space.len();
+        let count = stream.read(space)?;
         self.decoder.filled(count);
-        Ok(count)
+        Ok(match count {
+            0 => Filled::End,
+            count if count < room => Filled::Some,
+            _ => Filled::All,
+        })
     }
 
     fn frames(&mut self, link: LinkId) -> Result<Vec<ToSupervisor>, Refusal> {

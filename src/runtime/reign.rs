@@ -408,7 +408,7 @@ impl Reign {
                         self.stirred.notify_all();
                     } else {
                         match self.admit(stream) {
-                            Ok(visitor) => admitted.push(visitor),
+                            Ok(visitor) => admitted.extend(visitor),
                             Err(error) => {
                                 log::warn!("connection from {peer} cannot be served: {error}");
                                 self.crowded.store(true, Ordering::Release);
@@ -436,9 +436,13 @@ impl Reign {
     }
 
     /// Takes a connection in and, if it has said something already, answers it.
-    fn admit(self: &Arc<Self>, stream: TcpStream) -> std::io::Result<Visitor> {
+    fn admit(self: &Arc<Self>, stream: TcpStream) -> std::io::Result<Option<Visitor>> {
         let link = {
             let mut core = self.core();
+            if core.ended.is_some() {
+                // Nobody would ever answer it. Its end sends the peer on to the next supervisor.
+                return Ok(None);
+            }
             let link = Arc::new(Link::new(LinkId(core.next), stream)?);
             core.next += 1;
             if core.unfinished.len() >= UNFINISHED {
@@ -446,11 +450,9 @@ impl Reign {
                 turn_away(&link);
                 return Err(std::io::Error::other("too many handshakes are unfinished"));
             }
-            if core.ended.is_none() {
-                core.links.insert(link.id, link.clone());
-                core.unfinished.insert(link.id);
-                core.machine.connected(link.id);
-            }
+            core.links.insert(link.id, link.clone());
+            core.unfinished.insert(link.id);
+            core.machine.connected(link.id);
             link
         };
         let mut reader = Reader::new();
@@ -459,7 +461,7 @@ impl Reign {
             // Its thread sees the same error, or the end, and tells of it.
             _ => Vec::new(),
         };
-        Ok(Visitor { link, reader, waiting })
+        Ok(Some(Visitor { link, reader, waiting }))
     }
 
     /// Takes what a connection has said at once and answers it, but nobody else: that is for its thread.

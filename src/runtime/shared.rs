@@ -330,12 +330,15 @@ impl Shared {
     /// `timeout` zero: does not wait.
     pub(crate) fn take_office(&self, timeout: Option<Duration>) -> Result<Epoch, Error> {
         let began = Instant::now();
-        let mut asked: Option<(u64, Instant)> = None;
+        let mut asked: Option<(Arc<Peer>, u64, Instant)> = None;
         let mut state = self.state();
         loop {
             if state.leaving {
                 return Err(Error::Left);
             }
+            // A question dies with its connection; the next supervisor has not heard it.
+            asked =
+                asked.filter(|(asked, ..)| matches!(&state.seat, Seat::Subordinate(now) if Arc::ptr_eq(asked, now)));
             if let (Some(epoch), false) = (state.reigning(), state.resigning) {
                 state.offices += 1;
                 return Ok(epoch);
@@ -345,8 +348,8 @@ impl Shared {
             }
             // Somebody waits for the supervisor's end, so somebody should notice if it only hangs. A second deadline
             // begins when this thread has run again: a machine that slept proves nothing.
-            if let Some((ping, at)) = asked
-                && state.ponged < ping
+            if let Some((_, ping, at)) = &asked
+                && state.ponged < *ping
                 && at.elapsed() >= Self::ANSWER
             {
                 if !std::mem::replace(&mut state.hung, true) {
@@ -354,12 +357,12 @@ impl Shared {
                 }
                 asked = None;
             }
-            if asked.is_none_or(|(_, at)| at.elapsed() >= Self::ANSWER)
+            if asked.as_ref().is_none_or(|(.., at)| at.elapsed() >= Self::ANSWER)
                 && let Seat::Subordinate(peer) = &state.seat
             {
                 let peer = peer.clone();
                 state.pings += 1;
-                asked = Some((state.pings, Instant::now()));
+                asked = Some((peer.clone(), state.pings, Instant::now()));
                 peer.outbox.push(&ToSupervisor::Ping(state.pings));
                 drop(state);
                 peer.outbox.flush(&peer.stream);
