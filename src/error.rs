@@ -13,7 +13,7 @@ use crate::wire::message::Refusal;
 pub enum Error {
     /// The name of the group, or of something in it, is not acceptable.
     Name(NameError),
-    /// An option has a value out of its range.
+    /// An option has a value out of its range: above the limit, or too small to mean anything.
     Option {
         /// Which option.
         option: &'static str,
@@ -106,9 +106,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(error) => fmt::Display::fmt(error, f),
-            Self::Option { option, value, limit } => {
-                write!(f, "{option} of {value} is out of range, the limit is {limit}")
-            }
+            Self::Option { option, value, limit } if value > limit => write!(f, "{option} of {value} exceeds {limit}"),
+            Self::Option { option, value, .. } => write!(f, "{option} of {value} is too small"),
             Self::PortUnusable { port, reason } => write!(f, "port {port} is unusable: {reason}"),
             Self::Refused(refusal) => write!(f, "refused by the supervisor: {refusal}"),
             Self::SupervisorUnresponsive { pid: Some(pid), waited } => {

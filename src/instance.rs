@@ -165,7 +165,7 @@ impl Handle {
             Some(Seat::Subordinate(peer)) => {
                 let _ = peer.stream.set_write_timeout(Some(Outbox::WRITE_TIMEOUT));
                 peer.outbox.push(&ToSupervisor::Leave);
-                let _ = peer.outbox.flush(&peer.stream);
+                peer.outbox.finish(&peer.stream);
                 // Gone for the kernel before the connection ends.
                 self.shared.vanish();
                 let _ = peer.stream.shutdown(std::net::Shutdown::Both);

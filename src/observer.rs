@@ -101,7 +101,10 @@ fn watch(shared: &Shared) {
         let connected = endpoint::connect(port, CONNECT);
         let refused = matches!(&connected, Err(failed) if failed.outcome == Connected::Refused);
         let error = match connected.ok().map(|stream| follow(shared, stream)) {
-            Some(Followed::Disconnected | Followed::Renamed) => continue,
+            Some(Followed::Disconnected | Followed::Renamed) => {
+                tries = 0;
+                continue;
+            }
             Some(Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow)) if tries < TRIES => None,
             Some(Followed::Refused(Refusal::Group)) => {
                 Some(Error::PortUnusable { port, reason: PortReason::OtherGroup })

@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::{endpoint, lock};
 use crate::wire::frame::Message;
@@ -13,6 +13,8 @@ use crate::wire::frame::Message;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
+    /// Told when nobody writes any more.
+    unattended: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,22 @@ impl Outbox {
         queue.closing || queue.dead
     }
 
+    /// Writes everything, or waits until whoever writes has done so: for the last words on a connection.
+    pub(crate) fn finish(&self, stream: &TcpStream) {
+        let until = Instant::now() + Self::WRITE_TIMEOUT;
+        loop {
+            self.flush(stream);
+            let mut queue = lock(&self.queue);
+            while queue.attended && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                queue = self.unattended.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if queue.dead || queue.bytes.is_empty() || Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
     /// Writes everything, unless somebody else does so already. Blocks for at most the stream's write timeout, and as
     /// long again for what the kernel could not send on.
     pub(crate) fn flush(&self, stream: &TcpStream) -> Flushed {
@@ -100,10 +118,12 @@ impl Outbox {
         loop {
             if queue.dead {
                 queue.attended = false;
+                self.unattended.notify_all();
                 return Flushed::Failed;
             }
             if queue.bytes.is_empty() && !queue.watched {
                 queue.attended = false;
+                self.unattended.notify_all();
                 if queue.closing {
                     // The peer may still be sending. Closing for writing alone lets it read what was said last; a full
                     // close would answer its bytes with a reset that overtakes it.

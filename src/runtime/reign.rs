@@ -225,7 +225,7 @@ impl Reign {
             // Whatever was said last is still written, before the connections end.
             if let Ok((touched, _)) = &decided {
                 for link in touched {
-                    let _ = link.outbox.flush(&link.stream);
+                    link.outbox.finish(&link.stream);
                 }
             }
             self.close_office();
@@ -375,7 +375,7 @@ impl Reign {
         };
         for link in &touched {
             // At most one write timeout for each peer that does not take it; the office is closed then all the same.
-            let _ = link.outbox.flush(&link.stream);
+            link.outbox.finish(&link.stream);
         }
         self.close_office();
     }

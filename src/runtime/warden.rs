@@ -58,6 +58,8 @@ fn attend(reign: &Arc<Reign>) {
             let core = reign.core();
             let core = reign.wait(core, Some(look));
             if core.ended.is_some() || !core.machine.is_waiting() {
+                // The port of the last knock may be anybody's from here on.
+                reign.knocker.store(0, Ordering::Release);
                 return;
             }
         }

@@ -1,0 +1,693 @@
+//! What happens when a process ends, leaves, hands the office over or stands still.
+
+mod fleet;
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use fleet::{Fleet, Load, Member, check_reigns, eventually, kernel};
+
+/// All but one of them.
+fn others(members: &[Member], but: &Member) -> Vec<Member> {
+    members.iter().filter(|member| member.id != but.id).cloned().collect()
+}
+
+fn kill(member: &Member) {
+    member.process.kill();
+    member.process.reap();
+}
+
+/// That all these still have the id under which they joined, and were never told otherwise.
+fn assert_ids_kept(members: &[Member]) {
+    for member in members {
+        assert_eq!(member.events(0, "forfeited").len(), 0, "{} has forfeited", member.id);
+        assert_eq!(member.status().id, member.id);
+    }
+}
+
+/// Waits until each of these has been told that this instance ended in this way.
+fn expect_ended(members: &[Member], ended: &Member, reason: &str) {
+    for member in members {
+        member.expect(0, "ended", &[("id", ended.id.as_str()), ("reason", reason)]);
+    }
+}
+
+/// Waits until each of these is part of a reign after this epoch.
+fn expect_reign(members: &[Member], after: u64) {
+    for member in members {
+        member.reign_after(after);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ ends of processes
+
+#[test]
+fn c5_the_kill_of_a_subordinate_reaches_everybody() {
+    let fleet = Fleet::new();
+    let members = fleet.members(6, "");
+    let agreed = fleet.agree(&members);
+    let victim = members.iter().find(|member| member.id != members[agreed.supervisor].id).unwrap();
+    kill(victim);
+    let rest = others(&members, victim);
+    expect_ended(&rest, victim, "Failed");
+    assert_eq!(fleet.agree(&rest).epoch, agreed.epoch, "no election");
+}
+
+#[test]
+fn c7_fifty_supervisors_killed_one_after_the_other_and_nobody_is_lost() {
+    let _load = Load::new();
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(8, "");
+    for member in &members[..2] {
+        member.process.ask("busy 1").unwrap();
+    }
+    let mut agreed = fleet.agree(&members);
+    let mut reigned = BTreeSet::new();
+    let mut all = members.clone();
+    for _ in 0..50 {
+        let supervisor = members.remove(agreed.supervisor);
+        kill(&supervisor);
+        expect_reign(&members, agreed.epoch);
+        expect_ended(&members, &supervisor, "Failed");
+        assert_ids_kept(&members);
+        let next = fleet.member("");
+        all.push(next.clone());
+        members.push(next);
+        let before = std::mem::replace(&mut agreed, fleet.agree(&members));
+        assert!(agreed.epoch > before.epoch);
+        assert!(reigned.insert(agreed.epoch));
+    }
+    let reigns = check_reigns(&all);
+    assert_eq!(reigns.into_keys().collect::<BTreeSet<_>>(), reigned, "a reign that nobody was meant to win");
+}
+
+#[test]
+fn c7_everybody_but_one_is_killed_and_that_one_reigns() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(12, "");
+    let agreed = fleet.agree(&members);
+    let survivor = members.iter().rfind(|member| member.id != members[agreed.supervisor].id).unwrap();
+    let rest = others(&members, survivor);
+    rest.iter().for_each(|member| member.process.kill());
+    rest.iter().for_each(|member| member.process.reap());
+    for member in &rest {
+        survivor.expect(0, "ended", &[("id", member.id.as_str()), ("reason", "Failed")]);
+    }
+    let agreed = fleet.agree(std::slice::from_ref(survivor));
+    assert_eq!(agreed.registry.len(), 1);
+}
+
+#[test]
+fn c7_supervisor_and_subordinate_are_killed_in_the_same_instant() {
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(8, "");
+    for _ in 0..3 {
+        let agreed = fleet.agree(&members);
+        let supervisor = members.remove(agreed.supervisor);
+        let subordinate = members.remove(0);
+        subordinate.process.kill();
+        supervisor.process.kill();
+        subordinate.process.reap();
+        supervisor.process.reap();
+        expect_reign(&members, agreed.epoch);
+        expect_ended(&members, &supervisor, "Failed");
+        expect_ended(&members, &subordinate, "Failed");
+        assert_ids_kept(&members);
+    }
+    fleet.agree(&members);
+    check_reigns(&members);
+}
+
+#[test]
+fn b3_a_supervisor_that_is_dead_but_not_reaped_holds_nobody_up() {
+    // Without a limit this would hang if anybody waited for the dead process to vanish.
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(4, "");
+    for _ in 0..2 {
+        let agreed = fleet.agree(&members);
+        let zombie = members.remove(agreed.supervisor);
+        zombie.process.kill();
+        expect_reign(&members, agreed.epoch);
+        expect_ended(&members, &zombie, "Failed");
+    }
+}
+
+#[test]
+fn b3_a_process_that_became_another_program_holds_nobody_up() {
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(5, "");
+    let agreed = fleet.agree(&members);
+    // Once the supervisor, once a subordinate. Both processes live on under the same number.
+    let supervisor = members.remove(agreed.supervisor);
+    supervisor.process.say("exec");
+    expect_reign(&members, agreed.epoch);
+    expect_ended(&members, &supervisor, "Failed");
+    let agreed = fleet.agree(&members);
+    let subordinate = members.remove((agreed.supervisor + 1) % members.len());
+    subordinate.process.say("exec");
+    expect_ended(&members, &subordinate, "Failed");
+    assert_eq!(fleet.agree(&members).epoch, agreed.epoch);
+    let lives = |member: &Member| std::path::Path::new(&format!("/proc/{}", member.process.pid)).exists();
+    assert!(lives(&supervisor) && lives(&subordinate));
+}
+
+#[test]
+fn m14_children_that_were_started_in_the_usual_way_inherit_nothing() {
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(3, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members.remove(agreed.supervisor);
+    let nursed = supervisor.process.ask("nurse").unwrap().number("pid");
+    kill(&supervisor);
+    expect_reign(&members, agreed.epoch);
+    expect_ended(&members, &supervisor, "Failed");
+    assert!(std::path::Path::new(&format!("/proc/{nursed}")).exists());
+    let nursed = rustix::process::Pid::from_raw(i32::try_from(nursed).unwrap()).unwrap();
+    rustix::process::kill_process(nursed, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn c6_an_orderly_exit_without_a_word_is_a_failure_too() {
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(3, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members.remove(agreed.supervisor);
+    supervisor.process.say("exit");
+    expect_reign(&members, agreed.epoch);
+    expect_ended(&members, &supervisor, "Failed");
+}
+
+// ------------------------------------------------------------------------------------------------- leaving and resigning
+
+#[test]
+fn p13_leaving_is_told_apart_from_failing() {
+    for verb in ["leave", "drop"] {
+        let fleet = Fleet::with("limit=none");
+        let mut members = fleet.members(6, "");
+        let agreed = fleet.agree(&members);
+        let subordinate = members.remove((agreed.supervisor + 1) % members.len());
+        subordinate.ask(verb).unwrap();
+        subordinate.event(0, "the end of its events", |event| (event.kind() == "closed").then_some(()));
+        expect_ended(&members, &subordinate, "Left");
+        let agreed = fleet.agree(&members);
+
+        let supervisor = members.remove(agreed.supervisor);
+        supervisor.ask(verb).unwrap();
+        expect_reign(&members, agreed.epoch);
+        expect_ended(&members, &supervisor, "Left");
+        assert_ids_kept(&members);
+        fleet.agree(&members);
+        // The process lives on and can come again.
+        let again = fleet.joined(fleet.join_in(&supervisor.process, ""));
+        assert_ne!(again.id, supervisor.id);
+        members.push(again);
+        fleet.agree(&members);
+    }
+}
+
+#[test]
+fn p13_everybody_leaves_at_once() {
+    for _ in 0..10 {
+        let fleet = Fleet::with("limit=none");
+        let members = fleet.members(8, "");
+        let leaving: Vec<_> = members.iter().map(|member| member.say("leave")).collect();
+        for (member, leaving) in members.iter().zip(leaving) {
+            member.process.answer(leaving).unwrap();
+        }
+        TcpListener::bind(("127.0.0.1", fleet.port)).unwrap();
+    }
+}
+
+#[test]
+fn p13_the_last_one_out_leaves_the_port_free() {
+    let fleet = Fleet::new();
+    for verb in ["leave", "drop"] {
+        let members = fleet.members(2, "");
+        for member in &members {
+            member.ask(verb).unwrap();
+        }
+        TcpListener::bind(("127.0.0.1", fleet.port)).unwrap();
+    }
+}
+
+#[test]
+fn p13_calls_after_leaving_are_told_so() {
+    let fleet = Fleet::new();
+    let members = fleet.members(2, "");
+    let agreed = fleet.agree(&members);
+    let subordinate = &members[1 - agreed.supervisor];
+    let waiting = subordinate.say("office");
+    subordinate.ask("leave").unwrap();
+    let error = subordinate.process.answer(waiting).unwrap_err();
+    assert!(error.starts_with("Left"), "{error}");
+    for verb in ["office", "office try", "office 50", "resign"] {
+        let error = subordinate.ask(verb).unwrap_err();
+        assert!(error.starts_with("Left"), "{verb}: {error}");
+    }
+    subordinate.ask("leave").unwrap();
+}
+
+#[test]
+fn p13_resigning_hands_the_office_over_and_nobody_loses_anything() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(6, "");
+    let mut agreed = fleet.agree(&members);
+    for _ in 0..20 {
+        let old = &members[agreed.supervisor];
+        let status = old.ask("resign").unwrap();
+        assert_eq!((status.text("role"), status.text("id")), ("Subordinate".to_owned(), old.id.clone()));
+        let before = std::mem::replace(&mut agreed, fleet.agree(&members));
+        assert!(agreed.epoch > before.epoch);
+        assert_ne!(agreed.supervisor, before.supervisor, "the office stayed where it was");
+    }
+    assert_ids_kept(&members);
+    check_reigns(&members);
+    for member in &members {
+        assert_eq!(member.events(0, "ended").len(), 0, "somebody was missing in between");
+    }
+}
+
+#[test]
+fn p13_resigning_alone_is_refused() {
+    let fleet = Fleet::new();
+    let members = fleet.members(2, "");
+    let agreed = fleet.agree(&members);
+    let (supervisor, subordinate) = (&members[agreed.supervisor], &members[1 - agreed.supervisor]);
+    let error = subordinate.ask("resign").unwrap_err();
+    assert!(error.starts_with("NotSupervisor"), "{error}");
+    subordinate.ask("leave").unwrap();
+    fleet.agree(std::slice::from_ref(supervisor));
+    let error = supervisor.ask("resign").unwrap_err();
+    assert!(error.starts_with("NoHeir"), "{error}");
+    assert_eq!(supervisor.status().epoch, agreed.epoch);
+}
+
+#[test]
+fn p13_resigning_waits_for_the_work_that_only_the_supervisor_does() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = &members[agreed.supervisor];
+    let heirs = others(&members, supervisor);
+    let token = supervisor.ask("office").unwrap().number("token");
+    let waiting: Vec<_> = heirs.iter().map(|heir| heir.say("office")).collect();
+    for heir in &heirs {
+        let error = heir.ask("office try").unwrap_err();
+        assert!(error.starts_with("WouldBlock"), "{error}");
+        let error = heir.ask("office 20").unwrap_err();
+        assert!(error.starts_with("TimedOut"), "{error}");
+    }
+    let error = supervisor.ask("resign 50").unwrap_err();
+    assert!(error.starts_with("TimedOut"), "{error}");
+    let resigning = supervisor.say("resign");
+    assert_eq!(supervisor.ask("held").unwrap().text("held"), "true");
+    assert_eq!(fleet.agree(&members).epoch, agreed.epoch, "nothing happens while the guard is held");
+    supervisor.ask("unoffice").unwrap();
+    supervisor.process.answer(resigning).unwrap();
+    let after = fleet.agree(&members);
+    assert!(after.epoch > agreed.epoch && after.supervisor != agreed.supervisor);
+    let heir = heirs.iter().position(|heir| heir.id == members[after.supervisor].id).unwrap();
+    assert!(heirs[heir].process.answer(waiting[heir]).unwrap().number("token") > token);
+}
+
+#[test]
+fn p13_a_supervisor_leaves_in_a_storm_of_joins_and_nobody_is_left_hanging() {
+    for verb in ["leave", "resign"] {
+        let fleet = Fleet::with("limit=none");
+        let steady = fleet.members(3, "");
+        let crowd: Vec<_> = (0..4).map(|_| fleet.process()).collect();
+        let mut members = steady;
+        for _ in 0..6 {
+            let agreed = fleet.agree(&members);
+            let supervisor = members[agreed.supervisor].clone();
+            let joining: Vec<_> = (0..40).map(|n| fleet.join_in(&crowd[n % crowd.len()], "")).collect();
+            // In the middle of the storm.
+            joining[7].answer().unwrap();
+            supervisor.ask(verb).unwrap();
+            let joined: Vec<_> = joining.into_iter().map(|joining| fleet.joined(joining)).collect();
+            if verb == "leave" {
+                members.retain(|member| member.id != supervisor.id);
+                members.push(fleet.joined(fleet.join_in(&supervisor.process, "")));
+                expect_ended(&members[..2], &supervisor, "Left");
+            }
+            let all: Vec<_> = members.iter().chain(&joined).cloned().collect();
+            fleet.agree(&all);
+            assert_ids_kept(&all);
+            assert_eq!(all.iter().map(|member| member.events(0, "hung").len()).sum::<usize>(), 0, "somebody hung");
+            let leaving: Vec<_> = joined.iter().map(|member| member.say("leave")).collect();
+            for (member, leaving) in joined.iter().zip(leaving) {
+                member.process.answer(leaving).unwrap();
+            }
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- standing still
+
+#[test]
+fn b2_a_stopped_supervisor_stays_supervisor() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = &members[agreed.supervisor];
+    let rest = others(&members, supervisor);
+    supervisor.process.stop();
+    // Two different callers find out that it does not answer.
+    let waiting = rest[0].say("office");
+    let joining = fleet.joining("");
+    let error = joining.answer().unwrap_err();
+    assert!(error.starts_with("SupervisorUnresponsive"), "{error}");
+    rest[0].expect(0, "hung", &[("supervisor", supervisor.id.as_str())]);
+    for member in &rest {
+        let status = member.status();
+        assert_eq!((status.role.as_str(), status.epoch), ("Subordinate", agreed.epoch));
+        assert_eq!(member.events(0, "disconnected").len(), 0);
+    }
+    supervisor.process.resume();
+    assert_eq!(fleet.agree(&members).epoch, agreed.epoch, "it goes on as if nothing had been");
+    assert_ids_kept(&members);
+    // The patient one gets the office once it is free.
+    let mut left = rest.clone();
+    supervisor.ask("leave").unwrap();
+    loop {
+        let now = fleet.agree(&left);
+        if left[now.supervisor].id == rest[0].id {
+            break;
+        }
+        let next = left.remove(now.supervisor);
+        next.ask("leave").unwrap();
+    }
+    rest[0].process.answer(waiting).unwrap();
+}
+
+#[test]
+fn p16_a_supervisor_is_not_called_hung_for_what_its_predecessor_was_asked() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = &members[agreed.supervisor];
+    let rest = others(&members, supervisor);
+    // The question is on its way when the one who was asked dies.
+    supervisor.process.stop();
+    let waiting: Vec<_> = rest.iter().map(|member| member.say("office 5000")).collect();
+    for member in &rest {
+        member.status();
+    }
+    kill(supervisor);
+    expect_reign(&rest, agreed.epoch);
+    for (member, waiting) in rest.iter().zip(waiting) {
+        if let Err(error) = member.process.answer(waiting) {
+            assert!(error.starts_with("TimedOut"), "{error}");
+        }
+        assert_eq!(member.events(0, "hung").len(), 0, "the new supervisor answers everybody");
+    }
+}
+
+#[test]
+fn b3_a_window_waits_for_a_stopped_member_as_long_as_there_is_no_limit() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members[agreed.supervisor].clone();
+    let rest = others(&members, &supervisor);
+    let (stopped, running) = rest.split_first().unwrap();
+    stopped.process.stop();
+    kill(&supervisor);
+    for member in running {
+        member.event(0, "the welcome in the open window", |event| (event.kind() == "welcomed").then_some(()));
+        assert_eq!(member.events(0, "reign").iter().filter(|e| e.number("epoch") > agreed.epoch).count(), 0);
+    }
+    stopped.process.resume();
+    expect_reign(&rest, agreed.epoch);
+    fleet.agree(&rest);
+    assert_ids_kept(&rest);
+}
+
+#[test]
+fn b3_a_member_that_is_back_within_the_limit_keeps_its_id() {
+    let fleet = Fleet::with("limit=25000");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members[agreed.supervisor].clone();
+    let rest = others(&members, &supervisor);
+    rest[0].process.stop();
+    kill(&supervisor);
+    for member in &rest[1..] {
+        member.event(0, "the welcome in the open window", |event| (event.kind() == "welcomed").then_some(()));
+    }
+    rest[0].process.resume();
+    expect_reign(&rest, agreed.epoch);
+    fleet.agree(&rest);
+    assert_ids_kept(&rest);
+}
+
+#[test]
+fn b2_a_member_that_is_silent_beyond_the_limit_forfeits_and_is_told() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members[agreed.supervisor].clone();
+    let rest = others(&members, &supervisor);
+    let (stopped, running) = rest.split_first().unwrap();
+    stopped.process.stop();
+    kill(&supervisor);
+    expect_reign(running, agreed.epoch);
+    expect_ended(running, stopped, "Evicted");
+    expect_ended(running, &supervisor, "Failed");
+    let without = fleet.agree(running);
+    stopped.process.resume();
+    let told = stopped.expect(0, "forfeited", &[("old", stopped.id.as_str())]);
+    let back = Member { id: told.text("new"), ..stopped.clone() };
+    let all: Vec<_> = running.iter().chain([&back]).cloned().collect();
+    let agreed = fleet.agree(&all);
+    assert_eq!(agreed.epoch, without.epoch);
+    assert_ids_kept(running);
+    assert_eq!(back.status().id, back.id);
+    assert_eq!(back.events(0, "forfeited").len(), 1);
+}
+
+#[test]
+fn b3_a_winner_that_stands_still_beyond_the_limit_evicts_nobody() {
+    for _ in 0..3 {
+        let fleet = Fleet::with("limit=200");
+        let members = fleet.members(6, "");
+        let agreed = fleet.agree(&members);
+        let supervisor = members[agreed.supervisor].clone();
+        let rest = others(&members, &supervisor);
+        for member in &rest {
+            member.process.ask("freeze").unwrap();
+        }
+        kill(&supervisor);
+        // Whoever wins stops itself; the others say their claims to somebody who does not read them.
+        let mut winner = None;
+        eventually("the winner stands still", || {
+            winner = rest.iter().find(|member| kernel::is_stopped(member.process.pid)).cloned();
+            winner.is_some()
+        });
+        let winner = winner.unwrap();
+        let waiting = others(&rest, &winner);
+        for member in &waiting {
+            // Either it came before the winner stopped, or it notices, much later than the limit, that nobody answers.
+            member.event(0, "a welcome or silence", |event| ["welcomed", "hung"].contains(&event.kind()).then_some(()));
+        }
+        assert!(kernel::is_stopped(winner.process.pid), "nobody has taken over meanwhile");
+        winner.process.resume();
+        expect_reign(&rest, agreed.epoch);
+        fleet.agree(&rest);
+        assert_ids_kept(&rest);
+        for member in &rest {
+            assert!(member.events(0, "ended").iter().all(|event| event.text("reason") == "Failed"));
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- deaths in the window
+
+/// A fleet whose supervisor is dead and whose window is held open by a stopped member: the others, the stopped one, and
+/// the epoch before.
+fn open_window(fleet: &Fleet, count: usize) -> (Vec<Member>, Member, u64) {
+    let members = fleet.members(count + 2, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members[agreed.supervisor].clone();
+    let mut rest = others(&members, &supervisor);
+    let stopped = rest.remove(0);
+    stopped.process.stop();
+    kill(&supervisor);
+    for member in &rest {
+        member.event(0, "the welcome in the open window", |event| {
+            (event.kind() == "welcomed" && event.get("supervisor") != Some(&supervisor.id)).then_some(())
+        });
+    }
+    (rest, stopped, agreed.epoch)
+}
+
+/// Who has won the port, by its own last words.
+fn winner(members: &[Member]) -> Member {
+    let won = |member: &&Member| member.status().role == "Supervisor";
+    members.iter().find(won).cloned().expect("one of them has won")
+}
+
+#[test]
+fn b3_the_winner_dies_in_the_window() {
+    let fleet = Fleet::with("limit=none");
+    let (mut rest, stopped, epoch) = open_window(&fleet, 5);
+    for _ in 0..3 {
+        let first = winner(&rest);
+        let mark: Vec<_> = rest.iter().map(|member| member.process.mark()).collect();
+        kill(&first);
+        for (member, mark) in rest.iter().zip(mark).filter(|(member, _)| member.id != first.id) {
+            member.event(mark, "the next welcome", |event| (event.kind() == "welcomed").then_some(()));
+        }
+        rest.retain(|member| member.id != first.id);
+    }
+    stopped.process.resume();
+    rest.push(stopped);
+    expect_reign(&rest, epoch);
+    fleet.agree(&rest);
+    assert_ids_kept(&rest);
+    let reigns = check_reigns(&rest);
+    assert_eq!(reigns.range(epoch + 1..).count(), 1, "the dead winners never reigned: {reigns:?}");
+}
+
+#[test]
+fn b3_a_member_dies_in_the_window() {
+    let fleet = Fleet::with("limit=none");
+    let (rest, stopped, epoch) = open_window(&fleet, 5);
+    let reigning = winner(&rest);
+    // One that was accounted for, and at last the one for whom everybody waits.
+    let mut rest = others(&rest, &reigning);
+    let victim = rest.remove(0);
+    kill(&victim);
+    kill(&stopped);
+    rest.push(reigning);
+    expect_reign(&rest, epoch);
+    expect_ended(&rest, &victim, "Failed");
+    expect_ended(&rest, &stopped, "Failed");
+    fleet.agree(&rest);
+    assert_ids_kept(&rest);
+}
+
+#[test]
+fn b3_members_leave_and_join_while_the_window_is_open() {
+    let fleet = Fleet::with("limit=none");
+    let (rest, stopped, epoch) = open_window(&fleet, 5);
+    let reigning = winner(&rest);
+    let mut rest = others(&rest, &reigning);
+    let leaver = rest.remove(0);
+    leaver.ask("leave").unwrap();
+    let newcomers: Vec<_> = (0..3).map(|_| fleet.joining("")).collect();
+    stopped.process.resume();
+    rest.extend([reigning, stopped]);
+    expect_reign(&rest, epoch);
+    expect_ended(&rest, &leaver, "Left");
+    assert_ids_kept(&rest);
+    rest.extend(newcomers.into_iter().map(|joining| fleet.joined(joining)));
+    fleet.agree(&rest);
+}
+
+#[test]
+fn b3_the_winner_leaves_in_the_window() {
+    let fleet = Fleet::with("limit=none");
+    let (rest, stopped, epoch) = open_window(&fleet, 4);
+    let first = winner(&rest);
+    first.ask("leave").unwrap();
+    let mut rest = others(&rest, &first);
+    stopped.process.resume();
+    rest.push(stopped);
+    expect_reign(&rest, epoch);
+    expect_ended(&rest, &first, "Left");
+    fleet.agree(&rest);
+    assert_ids_kept(&rest);
+}
+
+#[test]
+fn b3_a_newcomer_that_wins_waits_for_members_it_has_never_heard_of() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(5, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members[agreed.supervisor].clone();
+    let rest = others(&members, &supervisor);
+    for member in &rest {
+        member.process.stop();
+    }
+    kill(&supervisor);
+    let joining = fleet.joining("");
+    eventually("the newcomer listens", || kernel::is_listened_on(fleet.port));
+    // A second one is told nothing before the window closes, and finds the first one alive.
+    let second = fleet.joining("within=1000");
+    let error = second.answer().unwrap_err();
+    assert!(error.starts_with("TimedOut"), "{error}");
+    for member in &rest {
+        member.process.resume();
+    }
+    let newcomer = fleet.joined(joining);
+    assert!(newcomer.epoch > agreed.epoch);
+    expect_reign(&rest, agreed.epoch);
+    expect_ended(&rest, &supervisor, "Failed");
+    assert_ids_kept(&rest);
+    let all: Vec<_> = rest.iter().chain([&newcomer]).cloned().collect();
+    let agreed = fleet.agree(&all);
+    assert_eq!(all[agreed.supervisor].id, newcomer.id);
+    check_reigns(&all);
+}
+
+#[test]
+fn b3_newcomers_storm_the_port_while_supervisors_are_killed() {
+    let fleet = Fleet::with("limit=none");
+    let mut members = fleet.members(6, "");
+    let mut all = members.clone();
+    for _ in 0..10 {
+        let agreed = fleet.agree(&members);
+        let supervisor = members.remove(agreed.supervisor);
+        // All instances of that process die.
+        members.retain(|member| member.process.pid != supervisor.process.pid);
+        let runners: Vec<_> = (0..4).map(|_| fleet.process()).collect();
+        // The processes are up; their joins are under way when the supervisor dies.
+        runners.iter().for_each(|runner| drop(runner.ask("busy 0")));
+        let early: Vec<_> = runners.iter().map(|runner| fleet.join_in(runner, "")).collect();
+        supervisor.process.kill();
+        let late: Vec<_> = runners.iter().map(|runner| fleet.join_in(runner, "")).collect();
+        let survivors = members.clone();
+        let joined: Vec<_> = early.into_iter().chain(late).map(|joining| fleet.joined(joining)).collect();
+        expect_reign(&survivors, agreed.epoch);
+        expect_ended(&survivors, &supervisor, "Failed");
+        members.extend(joined.iter().cloned());
+        all.extend(joined);
+        fleet.agree(&members);
+        assert_ids_kept(&members);
+        supervisor.process.reap();
+        // The fleet keeps its size: four of the processes end without a word, but none that reigns.
+        let agreed = fleet.agree(&members);
+        let reigning = members[agreed.supervisor].process.pid;
+        let ending: BTreeSet<_> =
+            members.iter().map(|member| member.process.pid).filter(|pid| *pid != reigning).take(3).collect();
+        for member in members.iter().filter(|member| ending.contains(&member.process.pid)) {
+            kill(member);
+        }
+        members.retain(|member| !ending.contains(&member.process.pid));
+    }
+    check_reigns(&all);
+}
+
+#[test]
+fn the_portable_presence_elects_and_survives_too() {
+    let fleet = Fleet::with("portable=1");
+    let mut members = fleet.members(6, "");
+    for _ in 0..5 {
+        let agreed = fleet.agree(&members);
+        let supervisor = members.remove(agreed.supervisor);
+        kill(&supervisor);
+        expect_reign(&members, agreed.epoch);
+        expect_ended(&members, &supervisor, "Failed");
+        assert_ids_kept(&members);
+        members.push(fleet.member(""));
+    }
+    let agreed = fleet.agree(&members);
+    let leaver = members.remove((agreed.supervisor + 1) % members.len());
+    leaver.ask("leave").unwrap();
+    expect_ended(&members, &leaver, "Left");
+    let agreed = fleet.agree(&members);
+    members[agreed.supervisor].ask("resign").unwrap();
+    fleet.agree(&members);
+    check_reigns(&members);
+}

@@ -1,0 +1,421 @@
+//! Strangers on the port, and what else cannot be trusted: everybody else goes on undisturbed.
+
+mod fleet;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bellwether::wire::WIRE_VERSION;
+use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_TRUST, Message};
+use bellwether::wire::message::{Hello, Join, Profile, Purpose, ToMember, ToSupervisor, Trust};
+use bellwether::{Epoch, Group, InstanceId, Name, Refusal, Token};
+use fleet::{Agreed, Fleet, Member, free_port};
+
+fn hello(id: u64, attempt: u64) -> ToSupervisor {
+    let mut counted = bellwether::ident::Attempt::default();
+    for _ in 0..attempt {
+        counted = counted.next();
+    }
+    ToSupervisor::Hello(Hello {
+        wire: WIRE_VERSION,
+        purpose: Purpose::Member,
+        trust: Trust::Open,
+        id: InstanceId::new(id),
+        attempt: counted,
+    })
+}
+
+fn join(group: &str) -> ToSupervisor {
+    ToSupervisor::Join(Join {
+        group: Name::new(group).unwrap(),
+        stamp: Default::default(),
+        epoch: Epoch::default(),
+        base: Token::default(),
+        profile: Profile {
+            pid: 1,
+            version: 0,
+            since: 0,
+            presence: 0,
+            paused: false,
+            label: "stranger".into(),
+            payload: Box::default(),
+        },
+    })
+}
+
+fn encoded(frames: &[ToSupervisor]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|frame| frame.encode(&mut bytes));
+    bytes
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // Only a test that has failed waits so long.
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+}
+
+/// Everything that the supervisor answers until it ends the connection.
+fn answers(mut stream: TcpStream) -> Vec<ToMember> {
+    let mut decoder = Decoder::new(LIMIT_AFTER_TRUST);
+    let mut frames = Vec::new();
+    loop {
+        while let Some(frame) = decoder.next().expect("the supervisor speaks the wire") {
+            frames.push(frame);
+        }
+        match stream.read(decoder.space()) {
+            Ok(0) => return frames,
+            Ok(count) => decoder.filled(count),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return frames,
+            Err(error) => panic!("the connection was not ended: {error}, after {frames:?}"),
+        }
+    }
+}
+
+/// What a stranger is told who says this and then waits.
+fn told(port: u16, bytes: &[u8]) -> Vec<ToMember> {
+    let mut stream = connect(port);
+    stream.write_all(bytes).unwrap();
+    answers(stream)
+}
+
+fn refused(port: u16, bytes: &[u8]) -> Refusal {
+    let mut frames = told(port, bytes);
+    match frames.pop() {
+        Some(ToMember::Refused(refusal)) if frames.is_empty() => refusal,
+        last => panic!("{frames:?} {last:?}"),
+    }
+}
+
+/// That the group is as it was, and that one can still join it, leave it, and read the right registry.
+fn assert_undisturbed(fleet: &Fleet, members: &[Member], before: &Agreed) {
+    let visitor = fleet.member("");
+    let all: Vec<_> = members.iter().chain([&visitor]).cloned().collect();
+    assert_eq!(fleet.agree(&all).epoch, before.epoch);
+    visitor.ask("leave").unwrap();
+    let after = fleet.agree(members);
+    assert_eq!((after.epoch, &after.registry), (before.epoch, &before.registry));
+    for member in members {
+        for kind in ["disconnected", "hung", "forfeited"] {
+            assert_eq!(member.events(0, kind).len(), 0, "{kind} at {}", member.id);
+        }
+    }
+}
+
+fn group_of_four() -> (Fleet, Vec<Member>, Agreed) {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    (fleet, members, agreed)
+}
+
+#[test]
+fn p15_nonsense_is_answered_with_a_reason_and_disturbs_nobody() {
+    let (fleet, members, agreed) = group_of_four();
+    let port = fleet.port;
+    let greeting = encoded(&[hello(1, 1)]);
+    let huge = |limit: usize| u32::try_from(limit + 1).unwrap().to_be_bytes().to_vec();
+    let mut wrong_magic = greeting.clone();
+    wrong_magic[5] ^= 1;
+    let mut trailing = greeting.clone();
+    trailing.push(0);
+    let grown = u32::from_be_bytes(trailing[..4].try_into().unwrap()) + 1;
+    trailing[..4].copy_from_slice(&grown.to_be_bytes());
+    for (what, bytes) in [
+        ("garbage", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+        ("zeroes", vec![0; 64]),
+        ("a length of nothing", vec![0, 0, 0, 0]),
+        ("an oversized length", huge(LIMIT_BEFORE_TRUST)),
+        ("an unknown kind", vec![0, 0, 0, 1, 250]),
+        ("a wrong magic", wrong_magic),
+        ("trailing bytes", trailing),
+        ("a cut field", vec![0, 0, 0, 3, 1, 0x42, 0x45]),
+        ("a frame before hello", encoded(&[ToSupervisor::Ping(1)])),
+        ("leave before hello", encoded(&[ToSupervisor::Leave])),
+        ("join before hello", encoded(&[join(&fleet.group)])),
+        // Each under its own id: of two connections of one id with the same attempt the second is not listened to.
+        ("a second hello", encoded(&[hello(2, 1), hello(2, 2)])),
+        ("a request before the claims end", encoded(&[hello(3, 1), join(&fleet.group), ToSupervisor::Pong(1)])),
+        ("an oversized length after hello", [encoded(&[hello(4, 1)]), huge(LIMIT_AFTER_TRUST)].concat()),
+        ("garbage after hello", [encoded(&[hello(5, 1)]), vec![0, 0, 0, 1, 200]].concat()),
+    ] {
+        let frames = told(port, &bytes);
+        assert!(matches!(frames[..], [ToMember::Refused(Refusal::Protocol(_))]), "{what}: {frames:?}");
+    }
+    // Who hangs up in the middle is told nothing.
+    for cut in 0..greeting.len() {
+        let mut stream = connect(port);
+        stream.write_all(&greeting[..cut]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answers(stream), []);
+    }
+    assert_undisturbed(&fleet, &members, &agreed);
+}
+
+#[test]
+fn p15_a_member_that_breaks_the_protocol_after_its_welcome_is_ended() {
+    let (fleet, members, agreed) = group_of_four();
+    for (id, broken) in (7..).zip([encoded(&[hello(7, 2)]), encoded(&[join(&fleet.group)]), vec![0, 0, 0, 1, 250]]) {
+        let mut stream = connect(fleet.port);
+        stream.write_all(&encoded(&[hello(id, 1), join(&fleet.group), ToSupervisor::ClaimsEnd])).unwrap();
+        stream.write_all(&broken).unwrap();
+        let frames = answers(stream);
+        assert!(matches!(frames.last(), Some(ToMember::Refused(Refusal::Protocol(_)))), "{frames:?}");
+    }
+    assert_undisturbed(&fleet, &members, &agreed);
+}
+
+#[test]
+fn p15_another_wire_version_is_refused_with_both_versions() {
+    let (fleet, members, agreed) = group_of_four();
+    let mut newer = encoded(&[hello(1, 1)]);
+    newer[9..11].copy_from_slice(&(WIRE_VERSION + 6).to_be_bytes());
+    let expected = Refusal::Wire { supervisor: WIRE_VERSION, client: WIRE_VERSION + 6 };
+    assert_eq!(refused(fleet.port, &newer), expected);
+    assert_undisturbed(&fleet, &members, &agreed);
+}
+
+#[test]
+fn p15_another_group_on_the_port_is_told_apart() {
+    let (fleet, members, agreed) = group_of_four();
+    assert_eq!(refused(fleet.port, &encoded(&[hello(1, 1), join("another")])), Refusal::Group);
+    let error = Group::new("another").unwrap().port(fleet.port).join().unwrap_err();
+    assert!(format!("{error:?}").contains("OtherGroup"), "{error:?}");
+    assert_undisturbed(&fleet, &members, &agreed);
+}
+
+#[test]
+fn p15_a_full_group_says_so() {
+    let fleet = Fleet::with("members=2");
+    let members = fleet.members(2, "");
+    let agreed = fleet.agree(&members);
+    let error = fleet.joining("").answer().unwrap_err();
+    assert!(error.starts_with("Refused(Full"), "{error}");
+    members[1 - agreed.supervisor].ask("leave").unwrap();
+    let next = fleet.member("");
+    fleet.agree(&[members[agreed.supervisor].clone(), next]);
+}
+
+/// Keeps doing something on a thread until dropped.
+struct Nuisance(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
+
+impl Nuisance {
+    fn new(mut act: impl FnMut() + Send + 'static) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = over.clone();
+        let act = move || {
+            while !seen.load(Ordering::Relaxed) {
+                act();
+            }
+        };
+        Self(over, Some(std::thread::spawn(act)))
+    }
+}
+
+impl Drop for Nuisance {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        let _ = self.1.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// Says a hello as slowly as this, and begins again when it is told off.
+fn dribble(port: u16, pause: Duration) -> Nuisance {
+    let bytes = encoded(&[hello(9, 1), join("nobody"), ToSupervisor::ClaimsEnd]);
+    let (mut stream, mut next) = (connect(port), 0);
+    Nuisance::new(move || {
+        std::thread::sleep(pause);
+        // Never the last byte: the handshake is always owed.
+        if stream.write_all(&bytes[next..=next]).is_err() || next + 2 == bytes.len() {
+            if let Ok(again) = TcpStream::connect(("127.0.0.1", port)) {
+                (stream, next) = (again, 0);
+            }
+        } else {
+            next += 1;
+        }
+    })
+}
+
+#[test]
+fn p15_strangers_that_are_slow_or_silent_disturb_nobody() {
+    let (fleet, members, agreed) = group_of_four();
+    let _slow = dribble(fleet.port, Duration::from_millis(50));
+    let _silent: Vec<_> = (0..500).map(|_| connect(fleet.port)).collect();
+    assert_undisturbed(&fleet, &members, &agreed);
+    let mut members = members;
+    let supervisor = members.remove(agreed.supervisor);
+    supervisor.process.kill();
+    supervisor.process.reap();
+    let after = fleet.agree(&members);
+    assert!(after.epoch > agreed.epoch);
+    for member in &members {
+        assert_eq!(member.events(0, "forfeited").len(), 0);
+    }
+}
+
+#[test]
+fn p15_silent_strangers_are_sent_away() {
+    let (fleet, members, agreed) = group_of_four();
+    let silent: Vec<_> = (0..20).map(|_| connect(fleet.port)).collect();
+    for stream in silent {
+        assert_eq!(answers(stream), [ToMember::Refused(Refusal::Slow)]);
+    }
+    assert_undisturbed(&fleet, &members, &agreed);
+}
+
+#[test]
+fn p15_a_stranger_that_never_stops_talking_is_sent_away() {
+    let (fleet, members, agreed) = group_of_four();
+    let mut stream = connect(fleet.port);
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(&encoded(&[hello(9, 1), join(&fleet.group)])).unwrap();
+    let mut talking = stream.try_clone().unwrap();
+    let names = encoded(&[ToSupervisor::Names(bellwether::wire::message::NameSort::Heard, Vec::new())]);
+    let _talk = Nuisance::new(move || {
+        std::thread::sleep(Duration::from_millis(3));
+        let _ = talking.write_all(&names);
+    });
+    assert_eq!(answers(stream), [ToMember::Refused(Refusal::Slow)]);
+    assert_undisturbed(&fleet, &members, &agreed);
+}
+
+#[test]
+fn b3_a_stranger_that_dribbles_cannot_hold_a_window_open() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(4, "");
+    let agreed = fleet.agree(&members);
+    let mut rest = members;
+    let supervisor = rest.remove(agreed.supervisor);
+    let stopped = rest.remove(0);
+    stopped.process.stop();
+    supervisor.process.kill();
+    supervisor.process.reap();
+    for member in &rest {
+        member.event(0, "the welcome in the open window", |event| (event.kind() == "welcomed").then_some(()));
+    }
+    // One long greeting, faster than the supervisor looks at it.
+    let bytes = [encoded(&[hello(9, 1)]), vec![0, 0x0f, 0, 0, 3], vec![1; 0x0f_0000]].concat();
+    let mut stream = connect(fleet.port);
+    stream.set_nodelay(true).unwrap();
+    let mut next = 0;
+    let _slow = Nuisance::new(move || {
+        std::thread::sleep(Duration::from_millis(3));
+        if stream.write_all(&bytes[next..=next]).is_ok() {
+            next += 1;
+        }
+    });
+    for member in &rest {
+        member.reign_after(agreed.epoch);
+        member.expect(0, "ended", &[("id", stopped.id.as_str()), ("reason", "Evicted")]);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- unusable ports
+
+fn join_error(port: u16) -> String {
+    let group = Group::new("hostile").unwrap().port(port);
+    format!("{:?}", group.join().expect_err("the port cannot be used"))
+}
+
+/// A service that does this with every connection.
+fn service(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
+    let port = free_port();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    port
+}
+
+#[test]
+fn p15_a_service_that_answers_something_else_is_a_foreign_service() {
+    for words in [&b"220 mail.example.org ESMTP\r\n"[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", &[0xff; 64], &[0; 64]] {
+        let port = service(move |mut stream| {
+            let _ = stream.write_all(words);
+            let _ = stream.read(&mut [0; 256]);
+        });
+        let error = join_error(port);
+        assert!(error.contains("ForeignService"), "{error}");
+        let error = Group::new("hostile").unwrap().port(port).observe().expect_err("nobody to observe");
+        assert!(format!("{error:?}").contains("ForeignService"), "{error:?}");
+    }
+}
+
+#[test]
+fn p15_a_service_that_hangs_up_is_a_foreign_service() {
+    let error = join_error(service(drop));
+    assert!(error.contains("ForeignService"), "{error}");
+}
+
+#[test]
+fn p15_a_service_that_stays_mute_is_reported_as_unresponsive() {
+    let kept = std::sync::Mutex::new(Vec::new());
+    let port = service(move |stream| kept.lock().unwrap().push(stream));
+    let error = join_error(port);
+    assert!(error.starts_with("SupervisorUnresponsive"), "{error}");
+    let error = Group::new("hostile").unwrap().port(port).observe().expect_err("nobody to observe");
+    assert!(format!("{error:?}").starts_with("SupervisorUnresponsive"), "{error:?}");
+}
+
+#[test]
+fn p15_a_port_that_is_somebodys_source_port_is_told_apart() {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free_port();
+    let stranger = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address = |port: u16| SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    stranger.bind(&address(port)).unwrap();
+    stranger.connect(&address(target.local_addr().unwrap().port())).unwrap();
+    let error = join_error(port);
+    assert!(error.contains("SourcePort"), "{error}");
+    drop(stranger);
+}
+
+#[test]
+fn p15_a_port_that_one_may_not_bind_is_told_apart() {
+    assert!(join_error(0).contains("Reserved"));
+    let first_free: u32 = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .map_or(1024, |text| text.trim().parse().unwrap());
+    if first_free < 2 {
+        println!("skipped: on this machine everybody may bind every port");
+        return;
+    }
+    let fleet = Fleet::new();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if rustix::process::geteuid().is_root() {
+        // Somebody without rights; whether this binary can be read then depends on where it lies.
+        command.uid(65_534);
+    }
+    let nobody = fleet.start(&mut command);
+    let error = fleet.join_in(&nobody, "port=1").answer().unwrap_err();
+    assert!(error.contains("PortUnusable") && error.contains("Reserved"), "{error}");
+}
+
+#[test]
+fn options_out_of_their_range_are_told() {
+    for (name, good) in [
+        ("x", true),
+        ("photo sync ☂", true),
+        (&"n".repeat(128), true),
+        ("", false),
+        (" x", false),
+        ("x ", false),
+        ("a\nb", false),
+        ("a\0b", false),
+        (&"n".repeat(129), false),
+        (&"☂".repeat(43), false),
+    ] {
+        assert_eq!(Group::new(name).is_ok(), good, "{name:?}");
+    }
+    let group = || Group::new("options").unwrap().port(free_port());
+    let long = |error: bellwether::Error| matches!(error, bellwether::Error::Option { .. });
+    assert!(long(group().label("l".repeat(257)).join().unwrap_err()));
+    assert!(long(group().payload(vec![0; 4097]).join().unwrap_err()));
+    assert!(long(group().member_limit(65_537).join().unwrap_err()));
+    assert!(long(group().member_limit(0).join().unwrap_err()));
+    group().label("l".repeat(256)).payload(vec![0; 4096]).member_limit(1).join().unwrap();
+}

@@ -1,0 +1,113 @@
+//! Nothing happens while nobody asks for anything, and many cost no more than they must.
+
+mod fleet;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::Duration;
+
+use fleet::{Fleet, Member, check_reigns, kernel};
+
+#[test]
+fn b7_no_thread_wakes_and_no_packet_is_due_while_idle() {
+    let fleet = Fleet::new();
+    // What happened before must not leave anything running: an election, a departure, an observer.
+    let mut members = fleet.members(8, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = members.remove(agreed.supervisor);
+    supervisor.process.kill();
+    supervisor.process.reap();
+    let agreed = fleet.agree(&members);
+    let leaver = members.remove((agreed.supervisor + 1) % members.len());
+    leaver.ask("leave").unwrap();
+    leaver.process.kill();
+    leaver.process.reap();
+    fleet.agree(&members);
+    let watcher = fleet.process();
+    watcher.ask(&format!("observe o group={} port={}", fleet.group, fleet.port)).unwrap();
+
+    let pids: Vec<_> = members.iter().map(|member| member.process.pid).chain([watcher.pid]).collect();
+    let count = || pids.iter().map(|pid| (*pid, kernel::switches(*pid))).collect::<BTreeMap<_, _>>();
+    // Whatever was under way comes to rest first.
+    let settled = || {
+        let before = count();
+        std::thread::sleep(Duration::from_millis(100));
+        before == count()
+    };
+    fleet::eventually("everything is at rest", settled);
+    // Every thread of every process is counted, so nothing can have been sent or received by any of them.
+    let before = count();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(count(), before, "a thread has woken");
+    // And the kernel has nothing left to send by itself: no retransmission, no keep-alive, nothing unread.
+    let connections = kernel::connections(fleet.port);
+    let ours = connections.iter().filter(|connection| connection.state == kernel::State::Established);
+    let mut ends = 0;
+    for connection in ours {
+        ends += 1;
+        assert!(!connection.timer && connection.unsent == 0 && connection.unread == 0, "{connection:?}");
+    }
+    assert_eq!(ends, 2 * members.len(), "the subordinates and the observer, seen from both ends");
+}
+
+/// Runs a test of this binary in a network namespace of its own, where the kernel counts nobody else's packets. Says
+/// whether the caller is the one that is to do the work.
+fn alone_on_the_network(test: &str) -> bool {
+    const ALONE: &str = "BELLWETHER_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let script = "ip link set lo up || exit 77; exec \"$0\" --exact \"$1\" --nocapture";
+    let status = Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env(ALONE, "1")
+        .status();
+    match status {
+        Ok(status) if status.success() => false,
+        // The test itself fails with 101; everything else is `unshare` or `ip` failing before it.
+        Ok(status) if status.code() == Some(101) || status.signal().is_some() => panic!("failed in its namespace"),
+        other => {
+            println!("there is no namespace of its own to be had ({other:?}): other programs' packets count here");
+            true
+        }
+    }
+}
+
+#[test]
+fn c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_for_a_lost_packet() {
+    if !alone_on_the_network(
+        "c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_for_a_lost_packet",
+    ) {
+        return;
+    }
+    const COUNTERS: [&str; 4] = ["ListenOverflows", "ListenDrops", "TCPSynRetrans", "TCPTimeouts"];
+    let count = || COUNTERS.map(|name| (name, kernel::counter(name)));
+    let before = count();
+    let fleet = Fleet::with("limit=none");
+    let processes: Vec<_> = (0..10).map(|_| fleet.process()).collect();
+    let joining: Vec<_> = (0..300).map(|n| fleet.join_in(&processes[n % processes.len()], "")).collect();
+    let mut members: Vec<Member> = joining.into_iter().map(|joining| fleet.joined(joining)).collect();
+    // One that dies alone: with it only the supervisor goes.
+    let mut agreed = fleet.agree(&members);
+    for _ in 0..3 {
+        let killed = members[agreed.supervisor].process.clone();
+        killed.kill();
+        killed.reap();
+        let (dead, alive): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.process.pid == killed.pid);
+        members = alive;
+        for member in &members {
+            member.reign_after(agreed.epoch);
+        }
+        for ended in &dead {
+            members[0].expect(0, "ended", &[("id", ended.id.as_str()), ("reason", "Failed")]);
+        }
+        agreed = fleet.agree(&members);
+        assert!(members.iter().all(|member| member.events(0, "forfeited").is_empty()));
+    }
+    assert_eq!(members.len(), 210);
+    check_reigns(&members);
+    assert_eq!(count(), before);
+}
