@@ -208,6 +208,11 @@ impl Supervisor {
         matches!(&self.phase, Phase::Window(window) if window.awaits_stranger())
     }
 
+    /// Whether everyone known is accounted for, so that only the kernel's answer to the roll call is missing.
+    pub fn lacks_only_the_call(&self) -> bool {
+        matches!(&self.phase, Phase::Window(window) if window.lacks_only_the_call())
+    }
+
     /// Whether there is anybody whose time is to be counted, and whose presence is to be looked at.
     pub fn is_waiting(&self) -> bool {
         match &self.phase {

@@ -160,6 +160,11 @@ impl Window {
         self.stranger && !self.witness
     }
 
+    /// Whether only the kernel's answer is missing.
+    pub fn lacks_only_the_call(&self) -> bool {
+        !self.called && self.awaited().next().is_none()
+    }
+
     /// Whether everyone is accounted for.
     pub fn is_complete(&self) -> bool {
         self.called && self.awaited().next().is_none() && self.unnamed().next().is_none() && !self.awaits_stranger()

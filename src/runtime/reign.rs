@@ -63,8 +63,8 @@ pub(super) struct Core {
     /// Connections that owe their handshake.
     pub(super) unfinished: BTreeSet<LinkId>,
     next: u64,
-    /// Whether somebody was missing after the last step.
-    waiting: bool,
+    /// Whether somebody was missing after the last step, and whether only the roll call was.
+    needs: (bool, bool),
     pub(super) ended: Option<Ended>,
 }
 
@@ -74,8 +74,6 @@ const UNFINISHED: usize = 4096;
 /// Reigns until the reign ends, on the thread of the caller.
 pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     let listener = Arc::new(listener);
-    // Before the roll call, so that whoever asks after this one finds it.
-    shared.show_membership();
     let reign = Arc::new(Reign::new(shared, &listener));
     {
         let mut state = shared.state();
@@ -83,20 +81,15 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
             return Ended::Left;
         }
     }
+    // This thread goes to the door at once, where the others arrive; whatever else is to be done is the warden's.
     let warden = {
         let reign = reign.clone();
         spawn("bw-warden", move || {
-            reign.call_roll();
+            reign.move_in();
             warden::watch(&reign);
         })
     };
-    let hello = shared.state().session.hello();
-    reign.step(|machine| {
-        for frame in hello {
-            machine.frame(LinkId::LOCAL, frame);
-        }
-    });
-    match warden {
+    match &warden {
         Ok(_) => reign.accept(&listener),
         Err(error) => {
             log::error!("cannot start a thread: {error}");
@@ -114,6 +107,10 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     let links = std::mem::take(&mut reign.core().links);
     for link in links.values() {
         link.cut();
+    }
+    // It speaks for this instance's member half, which is to speak to another supervisor now.
+    if let Ok(warden) = warden {
+        let _ = warden.join();
     }
     shared.stand_up();
     ended
@@ -137,8 +134,14 @@ impl Reign {
             window_limit: settings.window_limit,
             member_limit: settings.member_limit,
         });
-        let core =
-            Core { machine, links: BTreeMap::new(), unfinished: BTreeSet::new(), next: 1, waiting: false, ended: None };
+        let core = Core {
+            machine,
+            links: BTreeMap::new(),
+            unfinished: BTreeSet::new(),
+            next: 1,
+            needs: (false, false),
+            ended: None,
+        };
         Self {
             shared: shared.clone(),
             core: Mutex::new(core),
@@ -152,21 +155,31 @@ impl Reign {
         }
     }
 
-    /// Asks the kernel who is there. Those who come meanwhile are let in, but the window stays open until it has answered.
+    /// Says the own instance's hello, and notes the end of the one who reigned before: if the kernel has closed its
+    /// presence by now, which is likely, nobody has to look for it again.
+    fn move_in(&self) {
+        // Before the roll call, so that whoever asks after this one finds it.
+        self.shared.show_membership();
+        let hello = self.shared.state().session.hello();
+        let gone = self.predecessor.filter(|id| self.shared.is_gone(*id));
+        self.step(|machine| {
+            if let Some(id) = gone {
+                machine.gone(id);
+            }
+            for frame in hello {
+                machine.frame(LinkId::LOCAL, frame);
+            }
+        });
+    }
+
+    /// Asks the kernel who is there. The window stays open until it has answered.
     pub(super) fn call_roll(&self) {
         let roll = match self.shared.roll_call() {
             RollCall::Everyone(ids) => window::RollCall::Everyone(ids.into_iter().collect()),
             RollCall::Somebody(somebody) => window::RollCall::Somebody(somebody),
             RollCall::Unknown => window::RollCall::Somebody(true),
         };
-        // The one who is most likely gone; everybody else gets the time to come by himself.
-        let gone = self.predecessor.filter(|id| self.shared.is_gone(*id));
-        self.step(|machine| {
-            machine.called(roll);
-            if let Some(id) = gone {
-                machine.gone(id);
-            }
-        });
+        self.step(|machine| machine.called(roll));
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -215,8 +228,8 @@ impl Reign {
         }
         let ended = core.ended.is_some();
         // The warden sleeps as long as nobody is missing; once awake it looks by its own clock.
-        let waiting = core.machine.is_waiting();
-        let woken = std::mem::replace(&mut core.waiting, waiting) != waiting;
+        let needs = (core.machine.is_waiting(), core.machine.lacks_only_the_call());
+        let woken = std::mem::replace(&mut core.needs, needs) != needs;
         drop(core);
         if woken {
             self.stirred.notify_all();

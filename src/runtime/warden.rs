@@ -37,6 +37,7 @@ impl Missing {
 
 /// Watches over a reign until it ends.
 pub(crate) fn watch(reign: &Arc<Reign>) {
+    let mut called = false;
     let mut core = reign.core();
     while core.ended.is_none() {
         if !core.machine.is_waiting() {
@@ -44,19 +45,22 @@ pub(crate) fn watch(reign: &Arc<Reign>) {
             continue;
         }
         drop(core);
-        attend(reign);
+        attend(reign, &mut called);
         core = reign.core();
     }
 }
 
 /// Stays as long as anybody is missing.
-fn attend(reign: &Arc<Reign>) {
+///
+/// The kernel is asked who is there when everyone known is, or when that takes long: reading its list takes the time in
+/// which several members are welcomed.
+fn attend(reign: &Arc<Reign>, called: &mut bool) {
     let mut look = FIRST_LOOK;
     let mut slice: Option<Instant> = None;
     loop {
         {
             let core = reign.core();
-            let core = reign.wait(core, Some(look));
+            let core = if *called || !core.machine.lacks_only_the_call() { reign.wait(core, Some(look)) } else { core };
             if core.ended.is_some() || !core.machine.is_waiting() {
                 // The port of the last knock may be anybody's from here on.
                 reign.knocker.store(0, Ordering::Release);
@@ -67,8 +71,13 @@ fn attend(reign: &Arc<Reign>) {
         if look < LOOK_FOR_ALL {
             missing.only(reign.predecessor);
         }
-        look = (look * 2).min(LAST_LOOK);
         seek(reign, &missing);
+        if !*called && (look >= LOOK_FOR_ALL || reign.core().machine.lacks_only_the_call()) {
+            *called = true;
+            reign.call_roll();
+            continue;
+        }
+        look = (look * 2).min(LAST_LOOK);
         let Some(began) = slice else {
             slice = begin_slice(reign);
             continue;
