@@ -98,3 +98,8 @@ pub use instance::Instance;
 pub use observer::Observer;
 pub use office::Office;
 pub use wire::message::Refusal;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

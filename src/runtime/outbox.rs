@@ -44,7 +44,8 @@ pub(crate) enum Flushed {
 }
 
 impl Outbox {
-    /// A peer that lets more than this wait is cut.
+    /// A peer that lets more than this wait while somebody writes to it already is cut. A whole view can be larger; it is
+    /// put in before anybody writes.
     pub(crate) const BACKLOG: usize = 8 * 1024 * 1024;
     /// How long one peer may keep a writer waiting before it is cut. It comes back when it runs again.
     pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -64,7 +65,7 @@ impl Outbox {
         queue.count += 1;
         if !queue.dead {
             write(&mut queue.bytes);
-            queue.dead = queue.bytes.len() > Self::BACKLOG;
+            queue.dead = queue.attended && queue.bytes.len() > Self::BACKLOG;
         }
     }
 
@@ -144,6 +145,7 @@ impl Outbox {
                 Err(error) => {
                     log::debug!("writing to a peer failed: {error}");
                     queue.dead = true;
+                    queue.bytes = Vec::new();
                 }
             }
         }
@@ -156,4 +158,117 @@ fn write_through(mut stream: &TcpStream, bytes: &[u8], watched: bool) -> io::Res
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+    use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST};
+    use crate::wire::message::ToMember;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (there, _) = listener.accept().unwrap();
+        endpoint::prepare(&here).unwrap();
+        here.set_write_timeout(Some(Outbox::WRITE_TIMEOUT)).unwrap();
+        (here, there)
+    }
+
+    #[test]
+    fn frames_arrive_in_the_order_in_which_they_were_put_in_whoever_writes_them() {
+        let (here, mut there) = pair();
+        let outbox = Arc::new(Outbox::default());
+        let order = Arc::new(Mutex::new(0));
+        let writers: Vec<_> = (0..4)
+            .map(|_| {
+                let (outbox, order, here) = (outbox.clone(), order.clone(), here.try_clone().unwrap());
+                thread::spawn(move || {
+                    for _ in 0..500 {
+                        {
+                            let mut next = lock(&order);
+                            outbox.push(&ToMember::Ping(*next));
+                            *next += 1;
+                        }
+                        outbox.flush(&here);
+                    }
+                })
+            })
+            .collect();
+        let mut decoder = Decoder::new(LIMIT_AFTER_TRUST);
+        let mut heard = 0;
+        while heard < 2000 {
+            let count = there.read(decoder.space()).unwrap();
+            assert!(count > 0, "the end after {heard} frames");
+            decoder.filled(count);
+            while let Some(frame) = decoder.next::<ToMember>().unwrap() {
+                assert_eq!(frame, ToMember::Ping(heard));
+                heard += 1;
+            }
+        }
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    }
+
+    #[test]
+    fn whoever_watches_is_told_the_count_once_and_nobody_else_is() {
+        let (here, _there) = pair();
+        let outbox = Outbox::default();
+        outbox.push(&ToMember::Ping(1));
+        assert_eq!(outbox.flush(&here), Flushed::Quiet);
+        outbox.push(&ToMember::Ping(2));
+        outbox.watch();
+        assert_eq!(outbox.flush(&here), Flushed::Written(2));
+        assert_eq!(outbox.flush(&here), Flushed::Quiet);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_given_up_after_one_write_timeout() {
+        let (here, _there) = pair();
+        let outbox = Outbox::default();
+        let frame = vec![0; 1024 * 1024];
+        // Far more than both kernels buffer, however they are set up.
+        for _ in 0..64 {
+            outbox.push_encoded(&frame);
+        }
+        assert!(!outbox.is_closing(), "what is put in before anybody writes is no backlog");
+        assert_eq!(outbox.flush(&here), Flushed::Failed);
+        outbox.push_encoded(&frame);
+        assert_eq!(outbox.flush(&here), Flushed::Failed, "and stays given up");
+        assert!(lock(&outbox.queue).bytes.is_empty(), "nothing is kept for it");
+    }
+
+    #[cfg(feature = "native")]
+    #[test]
+    fn what_the_kernel_has_not_sent_does_not_count_as_written() {
+        let (here, _there) = pair();
+        let outbox = Outbox::default();
+        let frame = vec![0; 64 * 1024];
+        let mut told = Flushed::Quiet;
+        for _ in 0..10_000 {
+            outbox.push_encoded(&frame);
+            outbox.watch();
+            told = outbox.flush(&here);
+            if told == Flushed::Failed {
+                break;
+            }
+        }
+        assert_eq!(told, Flushed::Failed, "at some point the peer has no room");
+    }
+
+    #[test]
+    fn closing_lets_the_peer_read_what_was_said_last() {
+        let (here, mut there) = pair();
+        let outbox = Outbox::default();
+        outbox.push_encoded(b"last words");
+        outbox.close();
+        outbox.flush(&here);
+        let mut words = String::new();
+        there.read_to_string(&mut words).unwrap();
+        assert_eq!(words, "last words");
+    }
 }

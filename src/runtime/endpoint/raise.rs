@@ -16,11 +16,14 @@ pub(crate) enum Height {
 }
 
 /// The table of descriptors grows to the highest in use and never shrinks; 4096 slots are 32 KiB.
+#[cfg(any(test, all(unix, feature = "native")))]
 const CEILING: u64 = 4096;
 
 /// With fewer descriptors than this allowed, none is set apart.
+#[cfg(any(test, all(unix, feature = "native")))]
 const LEAST: u64 = 128;
 
+#[cfg(any(test, all(unix, feature = "native")))]
 impl Height {
     /// The lowest descriptor for this height under a limit on descriptors.
     ///
@@ -46,6 +49,9 @@ static GROWN: AtomicBool = AtomicBool::new(false);
 /// to take 10 to 25 ms; in a process with one it takes microseconds. So a program that joins before it starts threads
 /// has it at once, and any other lets a thread of its own [`grow`] it.
 pub(crate) fn grow_at_once() -> bool {
+    if !cfg!(all(unix, feature = "native")) {
+        return true; // Nothing is ever moved.
+    }
     if !GROWN.load(Ordering::Acquire) && is_single_threaded() {
         grow();
     }
