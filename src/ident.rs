@@ -85,6 +85,30 @@ impl fmt::Display for Epoch {
     }
 }
 
+/// Which of its memberships an instance shows: a random number that it chooses anew for every supervisor it says hello to.
+///
+/// Who was given up and still shows the same one has said nothing to anybody since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// The tag with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the tag.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// A fencing token: one number per grant, rising across all grants of a group, reigns included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(u64);

@@ -27,6 +27,10 @@ pub struct Rules {
     pub fresh_tokens_after_limit: bool,
     /// Every reign's token base is known to every member, and the next one lies above it.
     pub token_base: bool,
+    /// Who forfeited is not awaited again only while it shows the membership under which it did.
+    pub forfeits_need_the_same_tag: bool,
+    /// A membership has a new tag before its owner says hello, not only when it is part of a new reign.
+    pub new_tag_before_hello: bool,
 }
 
 impl Rules {
@@ -43,5 +47,7 @@ impl Rules {
         all_is_forfeited: true,
         fresh_tokens_after_limit: true,
         token_base: true,
+        forfeits_need_the_same_tag: true,
+        new_tag_before_hello: true,
     };
 }

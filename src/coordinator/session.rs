@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
 use crate::wire::message::{
-    Abandoned, Delta, EndReason, Entry, HeldClaim, Hello, Join, LeaveSort, Mode, NameSort, Opened, Profile, Purpose,
-    ToMember, ToSupervisor, Trust, ViewHead, Want, WantClaim, Welcome,
+    Abandoned, Delta, EndReason, Entry, Forfeit, HeldClaim, Hello, Join, LeaveSort, Mode, NameSort, Opened, Profile,
+    Purpose, ToMember, ToSupervisor, Trust, ViewHead, Want, WantClaim, Welcome,
 };
-use crate::wire::{WIRE_VERSION, chunk_ids};
+use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 /// One instance as a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Session {
     /// The last closed view. Only this counts as knowledge; the zero stamp: never had one.
     stamp: Stamp,
     view: BTreeMap<InstanceId, Entry>,
+    /// Who had forfeited and was still there when the view was closed: a part of it.
+    forfeits: Vec<Forfeit>,
     /// Names heard during an open window: they only add to who is awaited.
     heard: BTreeSet<InstanceId>,
     /// Ends of the present reign's that the next supervisor could not learn from the kernel.
@@ -36,6 +38,7 @@ pub struct Session {
     standing: Connection,
     /// Parts of a whole view, until the frame comes that uses them.
     parts: Vec<Entry>,
+    forfeit_parts: Vec<Forfeit>,
     /// The claim table: the truth about what this instance holds and waits for.
     claims: BTreeMap<Request, Claim>,
     requests: u64,
@@ -76,7 +79,7 @@ impl Claim {
 /// What is to be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Show the kernel that this instance is a member now. Comes before the first request.
+    /// Show the kernel that this instance is a member now, with one tag and no other. Comes before the first request.
     ShowMembership,
     /// Write this to the present connection.
     Send(ToSupervisor),
@@ -131,12 +134,14 @@ impl Session {
             base: Token::default(),
             stamp: Stamp::default(),
             view: BTreeMap::new(),
+            forfeits: Vec::new(),
             heard: BTreeSet::new(),
             departed: BTreeMap::new(),
             supervisor: None,
             predecessor: None,
             standing: Connection::Apart,
             parts: Vec::new(),
+            forfeit_parts: Vec::new(),
             claims: BTreeMap::new(),
             requests: 0,
             rules: Rules::ALL,
@@ -208,6 +213,10 @@ impl Session {
 
     /// Everything a new connection begins with. The claims are built here and the connection is switched in the same
     /// step, so that no release can fall between the two.
+    ///
+    /// Whoever shows a membership has to show one with a new tag before any of this leaves, and after the connection is
+    /// made or the port won. Then a membership that still has a tag under which its owner forfeited proves that its owner
+    /// has said hello to no later supervisor, so that none can have confirmed what it claims.
     pub fn hello(&mut self) -> Vec<ToSupervisor> {
         self.attempt = self.attempt.next();
         self.standing = Connection::Greeted;
@@ -233,6 +242,7 @@ impl Session {
             for (sort, ids) in [(NameSort::Known, known), (NameSort::Heard, heard)] {
                 frames.extend(chunk_ids(&ids).into_iter().map(|ids| ToSupervisor::Names(sort, ids)));
             }
+            frames.extend(chunk_forfeits(&self.forfeits).into_iter().map(ToSupervisor::Forfeits));
             frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
             frames.extend(self.claims.values().map(|claim| match claim {
                 Claim::Wants(want, ticket) => ToSupervisor::Wants(WantClaim { want: want.clone(), ticket: *ticket }),
@@ -248,6 +258,7 @@ impl Session {
         self.standing = Connection::Apart;
         self.predecessor = self.supervisor.take().or(self.predecessor);
         self.parts.clear();
+        self.forfeit_parts.clear();
         if self.is_fresh() {
             self.heard.clear();
         }
@@ -269,6 +280,7 @@ impl Session {
             ToMember::Refused(_) => return Err(Misplaced("refused after the handshake")),
             ToMember::Forfeited => self.forfeit(&mut effects),
             ToMember::Entries(entries) => self.parts.extend(entries),
+            ToMember::Forfeits(forfeits) => self.forfeit_parts.extend(forfeits),
             ToMember::Names(NameSort::Heard, ids) => self.heard.extend(ids),
             ToMember::Names(NameSort::Known, _) => {
                 return Err(Misplaced("names that a supervisor does not send"));
@@ -367,7 +379,6 @@ impl Session {
         if fresh && welcome.view.is_none() {
             return Err(Misplaced("newcomer welcomed without a view"));
         }
-        effects.push(Effect::ShowMembership);
         self.supervisor = Some(welcome.supervisor);
         self.standing = Connection::Welcomed;
         effects.push(Effect::Tell(Notice::Welcomed(welcome.supervisor)));
@@ -396,6 +407,8 @@ impl Session {
 
     /// Takes the whole view made of the parts.
     fn settle(&mut self, head: ViewHead, departed: &[(InstanceId, EndReason)], effects: &mut Vec<Effect>) {
+        effects.push(Effect::ShowMembership);
+        self.forfeits = std::mem::take(&mut self.forfeit_parts);
         let view: BTreeMap<_, _> = std::mem::take(&mut self.parts).into_iter().map(|entry| (entry.id, entry)).collect();
         let old = std::mem::replace(&mut self.view, view);
         self.heard.clear();
@@ -456,6 +469,7 @@ impl Session {
         }
         // The old view stays for the comparison with the next one; without a stamp it is no knowledge any more.
         self.stamp = Stamp::default();
+        self.forfeits.clear();
         self.heard.clear();
         self.departed.clear();
         effects.push(Effect::Tell(Notice::Forfeited));
@@ -466,6 +480,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ident::Tag;
     use crate::wire::message::{Grant, Queued, Standing};
 
     fn profile() -> Profile {
@@ -564,6 +579,24 @@ mod tests {
             assert!(session.receive(ToMember::Delta(delta)).is_err());
             assert_eq!(session, before);
         }
+    }
+
+    #[test]
+    fn who_forfeited_is_a_part_of_the_closed_view() {
+        let forfeits = vec![(InstanceId::new(8), Tag::new(80))];
+        let bring = ToSupervisor::Forfeits(forfeits.clone());
+        let mut session = Session::new(InstanceId::new(2), name(), profile());
+        session.hello();
+        session.receive(ToMember::Forfeits(forfeits)).expect("a part");
+        session.disconnected();
+        assert!(!session.hello().contains(&bring), "no view used it");
+        session.receive(ToMember::Forfeits(vec![(InstanceId::new(8), Tag::new(80))])).expect("a part");
+        session.receive(welcome(1)).expect("the welcome");
+        session.disconnected();
+        assert!(session.hello().contains(&bring));
+        session.receive(welcome(1)).expect("a view without it");
+        session.disconnected();
+        assert!(!session.hello().contains(&bring));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ident::InstanceId;
-use crate::wire::message::{EndReason, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
+use crate::wire::message::{EndReason, Forfeit, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
 
 /// The frames from `Hello` to `ClaimsEnd`, as one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Submission {
     pub known: BTreeSet<InstanceId>,
     /// Ids it heard of during an open window.
     pub heard: BTreeSet<InstanceId>,
+    /// Who forfeited, as its last closed view had it.
+    pub forfeits: BTreeSet<Forfeit>,
     /// Who ended in the old reign, and how, as far as it knows better than the kernel.
     pub departed: BTreeMap<InstanceId, EndReason>,
     /// What it holds.
@@ -46,6 +48,7 @@ impl Submission {
             join: None,
             known: BTreeSet::new(),
             heard: BTreeSet::new(),
+            forfeits: BTreeSet::new(),
             departed: BTreeMap::new(),
             held: Vec::new(),
             wants: Vec::new(),
@@ -62,6 +65,7 @@ impl Submission {
             ToSupervisor::Join(join) => self.join = Some(join),
             ToSupervisor::Names(NameSort::Known, ids) => self.known.extend(ids),
             ToSupervisor::Names(NameSort::Heard, ids) => self.heard.extend(ids),
+            ToSupervisor::Forfeits(forfeits) => self.forfeits.extend(forfeits),
             ToSupervisor::Departed(id, reason) => {
                 self.departed.insert(id, reason);
             }
@@ -74,6 +78,7 @@ impl Submission {
     }
 
     fn items(&self) -> usize {
-        self.known.len() + self.heard.len() + self.departed.len() + self.held.len() + self.wants.len()
+        let names = self.known.len() + self.heard.len() + self.forfeits.len() + self.departed.len();
+        names + self.held.len() + self.wants.len()
     }
 }

@@ -12,9 +12,9 @@ use super::registry::{Place, Registry};
 use super::rules::Rules;
 use super::submission::{Gathered, Submission};
 use super::window::{RollCall, Window};
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp};
-use crate::wire::message::{EndReason, LeaveSort, Refusal, ToMember, ToSupervisor, ViewHead};
-use crate::wire::{WIRE_VERSION, chunk_entries};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag};
+use crate::wire::message::{EndReason, Forfeit, LeaveSort, Refusal, ToMember, ToSupervisor, ViewHead};
+use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
 mod handshake;
 mod opening;
@@ -80,6 +80,8 @@ pub struct Supervisor {
     registry: Registry,
     grants: Grants,
     head: ViewHead,
+    /// Who had forfeited when the window closed: a part of every view of the reign.
+    forfeits: Vec<Forfeit>,
     links: BTreeMap<LinkId, Link>,
     /// The highest attempt of every id heard in this reign, and the connection that made it.
     claimants: BTreeMap<InstanceId, (Attempt, LinkId)>,
@@ -134,7 +136,7 @@ impl Supervisor {
     }
 
     pub(crate) fn with_rules(settings: Settings, rules: Rules) -> Self {
-        let window = Window::new(settings.me);
+        let window = Window::new(settings.me, rules);
         Self {
             settings,
             rules,
@@ -142,6 +144,7 @@ impl Supervisor {
             registry: Registry::default(),
             grants: Grants::new(),
             head: ViewHead { stamp: Stamp::default(), base: crate::ident::Token::default() },
+            forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
             round: None,
@@ -195,10 +198,19 @@ impl Supervisor {
         }
     }
 
-    /// Whom the window waits for because the roll call named them: proof of the end is a membership that can be bound.
+    /// Whom the window waits for because the roll call named them: proof of the end is that every membership that it
+    /// showed can be bound; see [`Supervisor::shown`].
     pub fn unnamed(&self) -> Vec<InstanceId> {
         match &self.phase {
             Phase::Window(window) => window.unnamed().filter(|id| *id != self.settings.me).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tags of the memberships that the roll call showed of this instance.
+    pub fn shown(&self, id: InstanceId) -> Vec<Tag> {
+        match &self.phase {
+            Phase::Window(window) => window.shown(id).collect(),
             _ => Vec::new(),
         }
     }
@@ -519,8 +531,7 @@ impl Supervisor {
     /// A handshake came to nothing. Its attempt is remembered only for ids that mean something here, or strangers could
     /// fill the memory.
     fn forget_stranger(&mut self, id: InstanceId, link: LinkId) {
-        let awaited =
-            matches!(&self.phase, Phase::Window(w) if w.awaited().chain(w.unnamed()).any(|known| known == id));
+        let awaited = matches!(&self.phase, Phase::Window(window) if window.knows(id));
         if self.claimants.get(&id).is_some_and(|(_, current)| *current == link)
             && self.registry.get(id).is_none()
             && !awaited

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::rules::Rules;
 use super::submission::Submission;
-use crate::ident::{Epoch, InstanceId, Stamp, Token};
-use crate::wire::message::{EndReason, Join};
+use crate::ident::{Epoch, InstanceId, Stamp, Tag, Token};
+use crate::wire::message::{EndReason, Forfeit, Join};
 
 /// The kernel's answer to the question who is alive, asked once, right after the port was won.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollCall {
-    /// Every membership on this port.
-    Everyone(BTreeSet<InstanceId>),
+    /// Every membership on this port. An instance that is saying hello at this moment shows two.
+    Everyone(BTreeSet<(InstanceId, Tag)>),
     /// The kernel cannot list them, only say whether there is anybody else.
     Somebody(bool),
 }
@@ -21,8 +22,12 @@ pub enum RollCall {
 pub struct Window {
     /// The kernel has answered.
     called: bool,
-    /// Memberships that the roll call found and that are not accounted for.
+    /// Whose memberships the roll call found, and who is not accounted for.
     roll: BTreeSet<InstanceId>,
+    /// The tags of every membership that it found.
+    shown: BTreeMap<InstanceId, BTreeSet<Tag>>,
+    /// Who forfeited in an earlier window, as far as anybody knows, and in this one.
+    forfeits: BTreeSet<Forfeit>,
     /// Whether the kernel showed any member besides the winner.
     found: bool,
     /// Whether somebody lives whom the kernel cannot name.
@@ -44,6 +49,7 @@ pub struct Window {
     /// How long the window has been open, as far as it counts.
     waited: Duration,
     limited: bool,
+    rules: Rules,
 }
 
 impl Window {
@@ -51,10 +57,12 @@ impl Window {
     pub const TOKENS_PER_REIGN: u64 = 1 << 32;
 
     /// A window that waits for the winner's own word and for the kernel's.
-    pub fn new(me: InstanceId) -> Self {
+    pub fn new(me: InstanceId, rules: Rules) -> Self {
         Self {
             called: false,
             roll: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            forfeits: BTreeSet::new(),
             found: false,
             stranger: false,
             witness: false,
@@ -68,6 +76,7 @@ impl Window {
             ended: BTreeSet::new(),
             waited: Duration::ZERO,
             limited: false,
+            rules,
         }
     }
 
@@ -75,10 +84,13 @@ impl Window {
     pub fn called(&mut self, me: InstanceId, roll: RollCall) {
         self.called = true;
         match roll {
-            RollCall::Everyone(ids) => {
-                self.found = ids.iter().any(|id| *id != me);
-                self.roll = ids;
-                self.roll.retain(|id| !self.brought.contains_key(id) && !self.ended.contains(id));
+            RollCall::Everyone(memberships) => {
+                for (id, tag) in memberships {
+                    self.shown.entry(id).or_default().insert(tag);
+                }
+                self.found = self.shown.keys().any(|id| *id != me);
+                let missing = |id: &&InstanceId| !self.brought.contains_key(id) && !self.ended.contains(id);
+                self.roll = self.shown.keys().filter(missing).copied().collect();
             }
             RollCall::Somebody(stranger) => {
                 self.found = stranger;
@@ -105,6 +117,7 @@ impl Window {
         for (gone, reason) in &brought.departed {
             self.departed.insert(*gone, *reason);
         }
+        self.forfeits.extend(&brought.forfeits);
         let names = brought.known.iter().chain(&brought.heard);
         self.awaited.extend(names.filter(|name| !self.brought.contains_key(name) && !self.ended.contains(name)));
         self.brought.insert(id, join.stamp);
@@ -141,17 +154,45 @@ impl Window {
         self.stranger = false;
     }
 
-    /// Whom the merged views name and who is neither back nor gone.
-    ///
-    /// Also who forfeited in an earlier reign and still lives under its old id. It may have reigned since, over those who
-    /// were silent then: whoever wins now may be one of them, and cannot tell.
+    /// Whom the merged views name and who is neither back nor gone, nor has nothing that counts.
     pub fn awaited(&self) -> impl Iterator<Item = InstanceId> {
-        self.awaited.iter().copied()
+        self.awaited.iter().copied().filter(|id| !self.is_forfeited(*id))
     }
 
     /// Whom only the roll call names.
     pub fn unnamed(&self) -> impl Iterator<Item = InstanceId> {
-        self.roll.difference(&self.awaited).copied()
+        self.roll.difference(&self.awaited).copied().filter(|id| !self.is_forfeited(*id))
+    }
+
+    /// Whether it is missing, awaited or not: what is remembered of it means something here.
+    pub fn knows(&self, id: InstanceId) -> bool {
+        self.awaited.contains(&id) || self.roll.contains(&id)
+    }
+
+    /// The tags of the memberships that the roll call showed of this instance.
+    pub fn shown(&self, id: InstanceId) -> impl Iterator<Item = Tag> {
+        self.shown.get(&id).into_iter().flatten().copied()
+    }
+
+    /// Whether an earlier window was closed without it by the limit, and it has said hello to nobody since. Then it holds
+    /// nothing that counts, and nobody has to wait for it again.
+    ///
+    /// That its id once forfeited would not be enough: before anybody could tell it, it may have reigned under that id,
+    /// or been confirmed by one who reigned, over those who were silent then. Whoever wins now may be one of these.
+    fn is_forfeited(&self, id: InstanceId) -> bool {
+        if !self.rules.forfeits_need_the_same_tag {
+            return self.forfeits.iter().any(|(forfeited, _)| *forfeited == id);
+        }
+        let Some(tags) = self.shown.get(&id) else { return false };
+        // The kernel finds them without anybody's word, so that the forfeits of an old view are as good as any.
+        tags.iter().all(|tag| self.forfeits.contains(&(id, *tag)))
+    }
+
+    /// Who has forfeited and is still there, for the windows after this one.
+    pub fn forfeits(&self) -> Vec<Forfeit> {
+        // A tag that is shown no more is never shown again.
+        let shown = |(id, tag): &&Forfeit| self.shown.get(id).is_some_and(|tags| tags.contains(tag));
+        self.forfeits.iter().filter(shown).copied().collect()
     }
 
     /// Whether somebody may be there whom neither the kernel nor any view names.
@@ -184,6 +225,9 @@ impl Window {
         self.limited = true;
         let missing: Vec<_> = self.awaited().chain(self.unnamed()).collect();
         for id in missing {
+            // Of one that only a view names it is not known what it shows. It is awaited once more.
+            let tags = self.shown.get(&id).into_iter().flatten();
+            self.forfeits.extend(tags.map(|tag| (id, *tag)));
             self.ended(id, EndReason::Evicted);
         }
         self.stranger = false;
@@ -219,7 +263,12 @@ impl Window {
 
     /// Who ended between the last reign's view and the new one.
     pub fn departed(&self) -> Vec<(InstanceId, EndReason)> {
-        self.departed.iter().map(|(id, reason)| (*id, *reason)).collect()
+        let mut departed = self.departed.clone();
+        // An older view may still name who was not awaited.
+        for id in self.awaited.iter().filter(|id| self.is_forfeited(**id)) {
+            departed.entry(*id).or_insert(EndReason::Evicted);
+        }
+        departed.into_iter().collect()
     }
 
     /// The numbers of the new reign. `claimed` is the highest token in any claim, `clock` nanoseconds since 1970.
@@ -237,147 +286,4 @@ impl Window {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ident::{Attempt, Name};
-    use crate::wire::message::{Hello, Profile, Purpose, Trust};
-
-    const fn id(number: u64) -> InstanceId {
-        InstanceId::new(number)
-    }
-
-    fn roll(ids: &[u64]) -> RollCall {
-        RollCall::Everyone(ids.iter().copied().map(InstanceId::new).collect())
-    }
-
-    /// Somebody with this closed view; no epoch: a newcomer.
-    fn member(epoch: u64, known: &[u64]) -> (Join, Submission) {
-        let profile =
-            Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-        let stamp = Stamp { epoch: Epoch::new(epoch), n: epoch.min(1) };
-        let group = Name::new("group").expect("a short name");
-        let join = Join { group, stamp, epoch: stamp.epoch, base: Token::new(epoch), profile };
-        let hello =
-            Hello { wire: 1, purpose: Purpose::Member, trust: Trust::Open, id: id(0), attempt: Attempt::default() };
-        let mut submission = Submission::new(hello);
-        submission.known = known.iter().copied().map(InstanceId::new).collect();
-        (join, submission)
-    }
-
-    fn called(roll: RollCall) -> Window {
-        let mut window = Window::new(id(1));
-        window.called(id(1), roll);
-        window
-    }
-
-    fn back(window: &mut Window, number: u64, epoch: u64, known: &[u64]) {
-        let (join, submission) = member(epoch, known);
-        window.survivor(id(number), &join, &submission, number == 1);
-    }
-
-    #[test]
-    fn everyone_named_or_found_is_accounted_for_before_the_window_is_complete() {
-        let mut window = called(roll(&[1, 2, 4]));
-        back(&mut window, 1, 1, &[1, 2, 3]);
-        assert_eq!(window.awaited().collect::<Vec<_>>(), [id(2), id(3)]);
-        assert_eq!(window.unnamed().collect::<Vec<_>>(), [id(4)]);
-        back(&mut window, 2, 1, &[1, 2, 3]);
-        window.ended(id(3), EndReason::Failed);
-        assert!(!window.is_complete());
-        window.membership_ended(id(4));
-        assert!(window.is_complete());
-    }
-
-    #[test]
-    fn without_the_kernels_word_the_window_stays_open() {
-        let mut window = Window::new(id(1));
-        back(&mut window, 1, 1, &[1, 2]);
-        back(&mut window, 2, 1, &[1, 2]);
-        assert!(!window.is_complete());
-        assert!(!window.wait(Duration::from_secs(9), Some(Duration::from_secs(5))), "nor does its limit run");
-        window.called(id(1), roll(&[1, 2, 3]));
-        assert_eq!(window.unnamed().collect::<Vec<_>>(), [id(3)], "who is back already is not awaited again");
-        window.membership_ended(id(3));
-        assert!(window.is_complete());
-    }
-
-    #[test]
-    fn who_was_found_gone_is_not_awaited_again_when_a_survivor_names_it() {
-        let mut window = called(roll(&[1, 2]));
-        back(&mut window, 1, 1, &[1, 2, 3]);
-        window.ended(id(3), EndReason::Failed);
-        back(&mut window, 2, 1, &[1, 2, 3]);
-        assert!(window.is_complete());
-    }
-
-    #[test]
-    fn a_newcomer_that_a_survivor_knows_already_is_not_awaited_again() {
-        let mut window = called(roll(&[1, 2]));
-        back(&mut window, 1, 1, &[1, 2]);
-        window.newcomer(id(3), &member(0, &[]).0);
-        back(&mut window, 2, 1, &[1, 2, 3]);
-        assert!(window.is_complete());
-        window.unaccount(id(3));
-        assert!(window.is_complete(), "it holds nothing");
-    }
-
-    #[test]
-    fn a_survivor_that_loses_its_connection_is_awaited_again() {
-        let mut window = called(roll(&[1, 2]));
-        back(&mut window, 1, 1, &[1, 2]);
-        back(&mut window, 2, 1, &[1, 2]);
-        window.unaccount(id(2));
-        assert_eq!(window.awaited().collect::<Vec<_>>(), [id(2)]);
-    }
-
-    #[test]
-    fn who_is_missing_in_a_newer_closed_view_has_forfeited() {
-        let mut window = called(roll(&[1, 2, 3]));
-        back(&mut window, 1, 1, &[1, 2, 3]);
-        back(&mut window, 2, 2, &[2, 3]);
-        back(&mut window, 3, 1, &[1, 2, 3]);
-        assert_eq!(window.forfeiters(), BTreeSet::from([id(1)]), "3 is late as well, but still a member");
-    }
-
-    #[test]
-    fn the_numbers_of_a_reign_lie_above_all_that_anybody_heard_of() {
-        let mut window = called(roll(&[1]));
-        back(&mut window, 1, 7_000_000_000, &[1]);
-        let base = 7_000_000_000 + Window::TOKENS_PER_REIGN;
-        assert_eq!(window.numbers(Token::new(5), 9), (Epoch::new(base), Token::new(base)));
-        let clock = u64::MAX / 2;
-        assert_eq!(window.numbers(Token::new(5), clock), (Epoch::new(clock), Token::new(clock)));
-    }
-
-    #[test]
-    fn without_a_list_one_witness_besides_the_winner_is_enough() {
-        let mut window = called(RollCall::Somebody(true));
-        back(&mut window, 1, 1, &[1]);
-        assert!(!window.is_complete(), "the winner is no witness for itself");
-        back(&mut window, 2, 1, &[1, 2]);
-        assert!(window.is_complete());
-    }
-
-    #[test]
-    fn only_a_reign_of_which_nobody_and_nothing_is_left_has_no_successor() {
-        let mut window = called(roll(&[1]));
-        window.newcomer(id(1), &member(0, &[]).0);
-        assert!(!window.follows_a_reign());
-        let mut window = called(roll(&[1, 2]));
-        window.newcomer(id(1), &member(0, &[]).0);
-        window.membership_ended(id(2));
-        assert!(window.is_complete() && window.follows_a_reign(), "2 may have died holding anything");
-    }
-
-    #[test]
-    fn the_limit_ends_whoever_is_missing() {
-        let mut window = called(roll(&[1, 3]));
-        back(&mut window, 1, 1, &[1, 2]);
-        assert!(!window.wait(Duration::from_secs(4), Some(Duration::from_secs(5))));
-        assert!(!window.wait(Duration::from_secs(4), None), "no limit is never over");
-        assert!(window.wait(Duration::from_secs(1), Some(Duration::from_secs(5))));
-        window.expire();
-        assert!(window.is_complete() && window.was_limited());
-        assert_eq!(window.departed(), [(id(2), EndReason::Evicted), (id(3), EndReason::Evicted)]);
-    }
-}
+mod tests;

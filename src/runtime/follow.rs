@@ -47,6 +47,10 @@ fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
         if !state.sit(Seat::Subordinate(peer.clone())) {
             return None;
         }
+        // Now that the connection is made, and not earlier: whoever will read this hello reigns already.
+        if !state.show_another() {
+            return Some(Err(Followed::Ended));
+        }
         let mut frames = state.session.hello();
         if shared.settings.purpose == Purpose::Observer {
             // It has no claims and nobody needs to know what it knows.

@@ -1,7 +1,7 @@
 //! Presence: how the kernel shows that an instance lives.
 //!
 //! From before its Hello until it has left, an instance holds a *presence*, and from its first Welcome on, before its
-//! first request, a *membership*. Both are bound sockets that are never read. They are gone with the process however it
+//! first request, a *membership*, with a new name before every further hello. Both are bound sockets that are never read. They are gone with the process however it
 //! ends, with exec and with leave, and a process that is only stopped keeps them.
 //!
 //! *Gone* means: I can bind its name. Nothing else is asked. A process id would be wrong in both directions, since a
@@ -16,7 +16,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Tag};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
@@ -65,8 +65,8 @@ enum Sockets {
 /// Who lives, as far as the kernel tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RollCall {
-    /// These have a membership, in the order of their ids, oneself included.
-    Everyone(Vec<InstanceId>),
+    /// These memberships there are, in the order of their ids, the own ones included.
+    Everyone(Vec<(InstanceId, Tag)>),
     /// Whether anybody else has a membership. Yes can be wrong for a moment, no cannot.
     Somebody(bool),
     /// It could not be told: anybody may live.
@@ -97,7 +97,7 @@ impl Presence {
         }
     }
 
-    /// Takes the membership; once it is held, nothing more happens.
+    /// Takes a membership, or, if there are two, gives the older one up.
     ///
     /// # Errors
     ///
@@ -106,6 +106,20 @@ impl Presence {
         match &mut self.sockets {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Sockets::Named(sockets) => sockets.join(self.port, self.id),
+            Sockets::Datagram(sockets) => sockets.join(self.port),
+        }
+    }
+
+    /// Shows a membership under a new name, beside the one with which it was part of the last reign.
+    ///
+    /// # Errors
+    ///
+    /// No socket is left. Nothing has changed then.
+    pub(crate) fn show_another(&mut self) -> io::Result<()> {
+        match &mut self.sockets {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Sockets::Named(sockets) => sockets.show_another(self.port, self.id),
+            // They have no names, and nobody is ever passed over because of them.
             Sockets::Datagram(sockets) => sockets.join(self.port),
         }
     }
@@ -126,6 +140,15 @@ impl Presence {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Sockets::Named(sockets) => sockets.leave(),
             Sockets::Datagram(sockets) => sockets.leave(),
+        }
+    }
+
+    /// What tells its memberships from others; empty where they have no names.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn tags(&self) -> Vec<Tag> {
+        match &self.sockets {
+            Sockets::Named(sockets) => sockets.tags(),
+            Sockets::Datagram(_) => Vec::new(),
         }
     }
 
@@ -151,12 +174,12 @@ pub(crate) fn presence_gone(mechanism: Mechanism, port: u16, id: InstanceId, udp
     }
 }
 
-/// Whether the instance has no membership. With [`Mechanism::Datagram`] nobody's can be told from the others', so that the
+/// Whether the instance has none of these memberships any more. With [`Mechanism::Datagram`] nobody's can be told from the others', so that the
 /// answer is no: ask for its presence.
-pub(crate) fn membership_gone(mechanism: Mechanism, port: u16, id: InstanceId) -> bool {
+pub(crate) fn membership_gone(mechanism: Mechanism, port: u16, id: InstanceId, tags: &[Tag]) -> bool {
     match mechanism {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        Mechanism::Named => linux::membership_gone(port, id),
+        Mechanism::Named => linux::membership_gone(port, id, tags),
         Mechanism::Datagram => false,
     }
 }
@@ -169,7 +192,7 @@ pub(crate) fn membership_gone(mechanism: Mechanism, port: u16, id: InstanceId) -
 pub(crate) fn roll_call(mechanism: Mechanism, port: u16, own: Option<&mut Presence>) -> RollCall {
     match mechanism {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        Mechanism::Named => linux::roll_call(port, own.map(|own| (own.id, own.is_member()))),
+        Mechanism::Named => linux::roll_call(port, own.map(|own| (own.id, own.tags()))),
         Mechanism::Datagram => portable::roll_call(
             port,
             own.and_then(|own| match &mut own.sockets {

@@ -159,7 +159,7 @@ impl Reign {
     /// presence by now, which is likely, nobody has to look for it again.
     fn move_in(&self) {
         // Before the roll call, so that whoever asks after this one finds it.
-        self.shared.show_membership();
+        self.shared.show_as_winner();
         let hello = self.shared.state().session.hello();
         let gone = self.predecessor.filter(|id| self.shared.is_gone(*id));
         self.step(|machine| {
@@ -175,7 +175,7 @@ impl Reign {
     /// Asks the kernel who is there. The window stays open until it has answered.
     pub(super) fn call_roll(&self) {
         let roll = match self.shared.roll_call() {
-            RollCall::Everyone(ids) => window::RollCall::Everyone(ids.into_iter().collect()),
+            RollCall::Everyone(memberships) => window::RollCall::Everyone(memberships.into_iter().collect()),
             RollCall::Somebody(somebody) => window::RollCall::Somebody(somebody),
             RollCall::Unknown => window::RollCall::Somebody(true),
         };

@@ -131,9 +131,15 @@ impl Shared {
         self.state().leaving
     }
 
-    /// Shows the kernel that this instance is a member.
-    pub(crate) fn show_membership(&self) {
-        if let Some(presence) = &mut self.state().presence {
+    /// Shows the kernel that this instance is a member, one that has said hello to no supervisor but itself.
+    pub(crate) fn show_as_winner(&self) {
+        if let Some(presence) = &mut self.state().presence
+            && let Err(error) = presence.show_another()
+        {
+            log::warn!("cannot show another membership: {error}");
+            // The name that it shows may be known as that of one who holds nothing. While it has the port nobody else
+            // looks, so that here it can give the socket back first.
+            presence.leave();
             show(presence);
         }
     }
@@ -484,6 +490,17 @@ impl Shared {
 }
 
 impl State {
+    /// Shows another membership before a hello leaves, so that nobody takes this instance for one who has said none
+    /// since it forfeited. Says whether that was done; if not, no hello may leave.
+    pub(crate) fn show_another(&mut self) -> bool {
+        let Some(presence) = self.presence.as_mut().filter(|presence| presence.is_member()) else { return true };
+        let shown = presence.show_another();
+        if let Err(error) = &shown {
+            log::warn!("cannot show another membership, and so not say hello: {error}");
+        }
+        shown.is_ok()
+    }
+
     /// Takes a seat, unless the instance is to leave.
     pub(crate) fn sit(&mut self, seat: Seat) -> bool {
         if !self.leaving {

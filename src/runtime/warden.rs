@@ -10,7 +10,7 @@ use super::endpoint;
 use super::presence::{self, RollCall};
 use super::reign::{Core, Reign};
 use crate::coordinator::supervisor::Supervisor;
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Tag};
 
 /// The first look is taken after this: a dead supervisor's presence is closed a moment before or after its connections.
 const FIRST_LOOK: Duration = Duration::from_micros(200);
@@ -23,7 +23,7 @@ const LAST_LOOK: Duration = Duration::from_millis(20);
 /// Who is missing at one moment.
 struct Missing {
     awaited: Vec<InstanceId>,
-    unnamed: Vec<InstanceId>,
+    unnamed: Vec<(InstanceId, Vec<Tag>)>,
     stranger: bool,
 }
 
@@ -95,7 +95,7 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
 fn missing(core: &Core) -> Missing {
     Missing {
         awaited: core.machine.awaited(),
-        unnamed: core.machine.unnamed(),
+        unnamed: core.machine.unnamed().into_iter().map(|id| (id, core.machine.shown(id))).collect(),
         stranger: core.machine.awaits_stranger(),
     }
 }
@@ -105,8 +105,8 @@ fn seek(reign: &Reign, missing: &Missing) {
     let shared = reign.shared();
     let (mechanism, port) = (shared.settings.mechanism, shared.settings.port);
     let gone: Vec<_> = missing.awaited.iter().copied().filter(|id| shared.is_gone(*id)).collect();
-    let unnamed: Vec<_> =
-        missing.unnamed.iter().copied().filter(|id| presence::membership_gone(mechanism, port, *id)).collect();
+    let is_over = |(id, tags): &&(InstanceId, Vec<Tag>)| presence::membership_gone(mechanism, port, *id, tags);
+    let unnamed: Vec<_> = missing.unnamed.iter().filter(is_over).map(|(id, _)| *id).collect();
     let nobody_else = missing.stranger && matches!(shared.roll_call(), RollCall::Somebody(false));
     if gone.is_empty() && unnamed.is_empty() && !nobody_else {
         return;

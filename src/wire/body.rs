@@ -34,6 +34,7 @@ impl Message for ToSupervisor {
             Self::Leave => append(out, kind::LEAVE, nothing),
             Self::Ping(number) => append(out, kind::PING, |to| to.u64(*number)),
             Self::Pong(number) => append(out, kind::PONG, |to| to.u64(*number)),
+            Self::Forfeits(forfeits) => whole(out, kind::FORFEITS, forfeits),
         }
     }
 
@@ -59,6 +60,7 @@ impl Message for ToSupervisor {
             kinds::LEAVE => Self::Leave,
             kinds::PING => Self::Ping(from.u64(PING_FIELD)?),
             kinds::PONG => Self::Pong(from.u64(PING_FIELD)?),
+            kinds::FORFEITS => Self::Forfeits(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)
@@ -104,6 +106,7 @@ impl Message for ToMember {
             Self::Leave(sort) => whole(out, kind::LEAVE, sort),
             Self::Ping(number) => append(out, kind::PING, |to| to.u64(*number)),
             Self::Pong(number) => append(out, kind::PONG, |to| to.u64(*number)),
+            Self::Forfeits(forfeits) => whole(out, kind::FORFEITS, forfeits),
         }
     }
 
@@ -131,6 +134,7 @@ impl Message for ToMember {
             kinds::LEAVE => Self::Leave(Part::take(&mut from)?),
             kinds::PING => Self::Ping(from.u64(PING_FIELD)?),
             kinds::PONG => Self::Pong(from.u64(PING_FIELD)?),
+            kinds::FORFEITS => Self::Forfeits(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)

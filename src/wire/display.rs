@@ -52,6 +52,7 @@ impl fmt::Display for ToSupervisor {
             Self::Leave => f.write_str("leave"),
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
+            Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),
         }
     }
 }
@@ -94,6 +95,7 @@ impl fmt::Display for ToMember {
             Self::Leave(LeaveSort::Resigning) => f.write_str("leave office"),
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
+            Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),
         }
     }
 }

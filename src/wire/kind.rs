@@ -23,6 +23,7 @@ pub(super) mod to_supervisor {
     pub(in crate::wire) const LEAVE: u8 = 16;
     pub(in crate::wire) const PING: u8 = 17;
     pub(in crate::wire) const PONG: u8 = 18;
+    pub(in crate::wire) const FORFEITS: u8 = 19;
 }
 
 /// What the supervisor says.
@@ -47,4 +48,5 @@ pub(super) mod to_member {
     pub(in crate::wire) const LEAVE: u8 = 81;
     pub(in crate::wire) const PING: u8 = 82;
     pub(in crate::wire) const PONG: u8 = 83;
+    pub(in crate::wire) const FORFEITS: u8 = 84;
 }

@@ -1,6 +1,6 @@
 //! The messages: what the two sides say to each other. Plain values; bytes are the business of [`super::frame`].
 
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
 
 /// What a member or an observer says to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum ToSupervisor {
     Ping(u64),
     /// Answers a ping.
     Pong(u64),
+    /// Who forfeited, as the last closed view had it, in as many frames as needed. Between `Join` and `ClaimsEnd`.
+    Forfeits(Vec<Forfeit>),
 }
 
 /// What the supervisor says to a member or an observer.
@@ -86,7 +88,12 @@ pub enum ToMember {
     Ping(u64),
     /// Answers a ping.
     Pong(u64),
+    /// Who forfeited and was still there, in as many frames as needed, before the `Welcome` or `Opened` that uses it.
+    Forfeits(Vec<Forfeit>),
 }
+
+/// Who forfeited everything, and under which tag the kernel showed its membership then.
+pub type Forfeit = (InstanceId, Tag);
 
 /// Opens a connection. Behind a magic number; frozen across wire versions.
 #[derive(Clone, Debug, PartialEq, Eq)]

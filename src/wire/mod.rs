@@ -28,7 +28,7 @@
 //! | `bytes` | u32 length, bytes |
 //! | `option T` | u8: 0 none, nothing follows; 1 some, `T` follows |
 //! | `list T` | u32 count, then so many `T` |
-//! | `id`, `epoch`, `token`, `attempt`, `request` | u64 |
+//! | `id`, `epoch`, `token`, `attempt`, `request`, `tag` | u64 |
 //! | `stamp` | epoch, u64: a version of the registry, or of a state value; all zero: none |
 //! | `ticket` | epoch, u64: a place in a queue |
 //! | `reason` | a text of at most 1024 bytes, for people |
@@ -40,6 +40,7 @@
 //! | `profile` | u32 pid, u32 program version, u64 milliseconds since 1970 of joining, u16 presence port or 0, bool paused, text label of at most 256 bytes, bytes payload of at most 4096 bytes |
 //! | `entry` | id, profile, u8 standing: 0 active, 1 paused, 2 hung, 3 aside |
 //! | `view` | stamp, token base of the reign |
+//! | `forfeit` | id, tag: who forfeited, and the tag of the membership that the kernel showed of it then |
 //!
 //! Every message has exactly one encoding: what decodes, encodes to the same bytes.
 //!
@@ -56,8 +57,8 @@
 //! The supervisor answers with Refused (protocol, and the error in words) and closes; a member closes. Nothing of the
 //! broken frame is acted upon.
 //!
-//! Lists that do not fit one frame travel in several: Entries and Names may be repeated, also with none in them. Where
-//! this page says "Names\*", zero or more such frames are meant.
+//! Lists that do not fit one frame travel in several: Entries, Names and Forfeits may be repeated, also with none in
+//! them. Where this page says "Names\*", zero or more such frames are meant.
 //!
 //! # Versions
 //!
@@ -69,8 +70,8 @@
 //!
 //! # Order
 //!
-//! **Member.** Without waiting for an answer, in one write: Hello, Join, Names\*, Departed\*, Held\*, Wants\*, Value\*,
-//! Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
+//! **Member.** Without waiting for an answer, in one write: Hello, Join, Names\*, Forfeits\*, Departed\*, Held\*, Wants\*,
+//! Value\*, Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
 //! accounts for the member. Before its Welcome it sends no request, but it may already Cancel, Release and Decline what
 //! it claimed.
 //!
@@ -78,9 +79,9 @@
 //!
 //! - Refused, and closes.
 //! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
-//! - To a newcomer or a returning member outside a window: Entries\*, Welcome with a view.
-//! - To a survivor in an open window: Names (heard)\*, Welcome without a view; when the window closes, Entries\*,
-//!   Opened.
+//! - To a newcomer or a returning member outside a window: Forfeits\*, Entries\*, Welcome with a view.
+//! - To a survivor in an open window: Names (heard)\*, Welcome without a view; when the window closes, Forfeits\*,
+//!   Entries\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Token, Stored, Complete, Go or Value comes before the
@@ -143,6 +144,9 @@
 //!
 //! **18 Pong**: u64. The answer to a Ping.
 //!
+//! **19 Forfeits**: list forfeit. From a joining member: the Forfeits of its last closed view. Nobody waits for an id
+//! whose memberships all have tags that are named so.
+//!
 //! # From the supervisor
 //!
 //! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
@@ -191,6 +195,9 @@
 //! **82 Ping**: u64. To a member for which somebody has waited too long. Pong with the number follows.
 //!
 //! **83 Pong**: u64. The answer to a Ping.
+//!
+//! **84 Forfeits**: list forfeit. For the Welcome or Opened that follows, like Entries: who was over the limit of a
+//! window, this reign's or an earlier one's, and was still shown by the kernel when this reign began.
 
 pub mod frame;
 #[doc(hidden)]
@@ -212,7 +219,7 @@ mod split;
 mod tests;
 
 pub use self::error::DecodeError;
-pub use self::split::{chunk_entries, chunk_ids};
+pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids};
 
 /// The version of the wire that this build speaks. It changes with every change that another build would misread.
 pub const WIRE_VERSION: u16 = 1;

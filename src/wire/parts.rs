@@ -7,7 +7,7 @@ use super::message::{
     Opened, Profile, Purpose, Put, Queued, Refusal, Standing, Trust, Value, ViewHead, Want, WantClaim, Welcome,
 };
 use super::{MAGIC, REASON_LIMIT, VALUE_LIMIT, WIRE_VERSION};
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
 
 /// Numbers that travel as one u64.
 macro_rules! numbers {
@@ -31,6 +31,7 @@ numbers! {
     InstanceId = "instance id",
     Epoch = "epoch",
     Token = "token",
+    Tag = "tag",
     Attempt = "attempt",
     Request = "request",
 }

@@ -2,7 +2,7 @@
 
 use super::codec::{Part, Writer};
 use super::frame::LIMIT_AFTER_TRUST;
-use super::message::Entry;
+use super::message::{Entry, Forfeit};
 use crate::ident::InstanceId;
 
 /// Splits the rows of a view into lists that each fit one [`Entries`](super::message::ToMember::Entries) frame, or a
@@ -33,12 +33,18 @@ pub fn chunk_ids(ids: &[InstanceId]) -> Vec<Vec<InstanceId>> {
     ids.chunks(ROOM / InstanceId::MIN).map(<[_]>::to_vec).collect()
 }
 
+/// Splits a list of who forfeited into lists that each fit one `Forfeits` frame. Nobody is no frame.
+pub fn chunk_forfeits(forfeits: &[Forfeit]) -> Vec<Vec<Forfeit>> {
+    forfeits.chunks(ROOM / Forfeit::MIN).map(<[_]>::to_vec).collect()
+}
+
 /// What a list may take of a frame: the rest is for the kind, the count, and the fields beside the list.
 const ROOM: usize = LIMIT_AFTER_TRUST - 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ident::Tag;
     use crate::wire::frame::Message;
     use crate::wire::message::{Delta, NameSort, Profile, Standing, ToMember};
 
@@ -85,5 +91,13 @@ mod tests {
         }
         assert_eq!(chunks.concat(), ids);
         assert!(chunk_ids(&[]).is_empty());
+        let forfeits: Vec<_> = ids.iter().map(|id| (*id, Tag::new(id.number()))).collect();
+        let chunks = chunk_forfeits(&forfeits);
+        assert_eq!(chunks.len(), 5);
+        for chunk in &chunks {
+            assert!(len(&ToMember::Forfeits(chunk.clone())) <= LIMIT_AFTER_TRUST);
+        }
+        assert_eq!(chunks.concat(), forfeits);
+        assert!(chunk_forfeits(&[]).is_empty());
     }
 }

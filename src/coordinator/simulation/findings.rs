@@ -293,13 +293,60 @@ fn finding_27_newcomers_of_one_round_do_not_wait_for_each_other() {
     assert_eq!(script.world.instances[1].session.view().len(), 5);
 }
 
+/// 1 gives up 2; then 2 reigns while 1 is stopped, and gives up 1; then 1 wins, and has only its own old view.
 #[test]
-fn finding_30_who_forfeited_may_have_reigned_since_and_is_awaited_again() {
+fn finding_30_who_forfeited_may_have_reigned_since() {
     let config = Config { slots: 3, members: 3, held: None, ..GROUP };
-    holds(config, |script| {
-        // 1 gives up 2; then 2 reigns while 1 is stopped, and gives up 1; then 1 wins, and has only its own old view.
-        script.all(&[Stop(2), Acquire(1, 0), Kill(0), Receive(1), Elect(1), Probe(1), Slice(1), Continue(2)]);
-        script.all(&[Receive(2), FailStop(1), Stop(1), Elect(2), Probe(2), Acquire(2, 0), Slice(2)]);
-        script.all(&[Resign(2), Finish(2), Continue(1), Elect(1), Probe(1)]);
+    needs(
+        config,
+        |rules| rules.forfeits_need_the_same_tag = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Stop(2), Acquire(1, 0), Kill(0), Receive(1), Elect(1), Probe(1), Slice(1), Continue(2)]);
+            script.all(&[Receive(2), FailStop(1), Stop(1), Elect(2), Probe(2), Acquire(2, 0), Slice(2)]);
+            script.all(&[Resign(2), Finish(2), Continue(1), Elect(1), Probe(1)]);
+        },
+    );
+}
+
+/// 2 gives up 1, which holds the lock; then 3, who knows nobody, confirms it and gives up 2. 4 has read of that when 3
+/// dies, 1 has not, though it runs all the time. 4 wins, and 2 brings its own old view.
+#[test]
+fn finding_30_who_forfeited_may_have_been_confirmed_since() {
+    let config = Config { slots: 5, ..GROUP };
+    needs(
+        config,
+        |rules| rules.new_tag_before_hello = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Stop(1), Kill(0), Receive(2), Elect(2), Probe(2), Slice(2), FailStop(2), Stop(2)]);
+            script.all(&[Start(3), Elect(3), Start(4), Elect(4), Continue(1), Receive(1), Elect(1)]);
+            script.read(4, 1).read(1, 2).all(&[Probe(3), Slice(3)]).deliver(4);
+            script.all(&[Kill(3), Receive(4), Elect(4), Continue(2), Elect(2)]);
+            script.read(2, 3).all(&[Probe(4), Acquire(4, 0)]);
+        },
+    );
+}
+
+#[test]
+fn finding_30_a_stopped_member_costs_the_limit_only_once() {
+    let config = Config { slots: 5, members: 4, held: Some(3), ..GROUP };
+    let is_open =
+        |script: &Script, i: usize| script.world.instances[i].supervisor.as_ref().is_some_and(|s| s.is_open());
+    let script = holds(config, |script| {
+        script.all(&[Stop(3), Kill(0), Receive(1), Receive(2), Elect(1), Elect(2)]).among(&[1, 2]);
+        assert!(!is_open(script, 1), "it is waited for");
+        script.all(&[Slice(1)]).among(&[1, 2]);
+        assert!(is_open(script, 1));
+        script.all(&[Start(4)]).among(&[1, 2, 4]);
+        // One that was there then, and one that came later: both have it from the view.
+        script.all(&[Kill(1)]).among(&[2, 4]);
+        assert!(is_open(script, 2), "without a limit");
+        script.all(&[Resign(2)]).among(&[2, 4]);
+        script.all(&[Acquire(2, 0), Acquire(4, 0)]).among(&[2, 4]);
+        assert!(is_open(script, 2) || is_open(script, 4), "and once more");
+        script.all(&[Kill(2)]).among(&[4]);
+        assert!(is_open(script, 4), "and by the newcomer alone");
     });
+    assert_eq!(script.world.instances[3].generation, 1, "it was told in the end");
 }

@@ -1,8 +1,9 @@
 //! What a member does: the client half of the runtime.
 
-use super::super::session::Effect;
+use super::super::session::{Effect, Notice};
 use super::super::supervisor::LinkId;
 use super::world::{Phase, Pipe, World, id_of};
+use crate::ident::Tag;
 use crate::wire::message::{LeaveSort, Refusal, ToMember, ToSupervisor};
 
 impl World {
@@ -40,19 +41,38 @@ impl World {
         let mut answers = Vec::new();
         for effect in effects {
             match effect {
-                Effect::ShowMembership => {
-                    let instance = self.at(i);
-                    instance.membership = instance.presence;
-                    if instance.phase == Phase::Joining {
-                        instance.phase = Phase::Member;
-                    }
-                }
+                Effect::ShowMembership => self.show_membership(i),
                 Effect::Send(frame) => answers.push(frame),
                 Effect::Rename => self.at(i).must_rename = true,
-                Effect::Tell(notice) => self.heard(i, notice, &before),
+                Effect::Tell(notice) => {
+                    let instance = self.at(i);
+                    if matches!(notice, Notice::Welcomed(_)) && instance.phase == Phase::Joining {
+                        instance.phase = Phase::Member;
+                    }
+                    self.heard(i, notice, &before);
+                }
             }
         }
         answers
+    }
+
+    /// Shows a membership with a new tag, beside that of the last reign it was part of.
+    pub(super) fn show_another(&mut self, i: u8) {
+        self.tags += 1;
+        let tag = Tag::new(self.tags);
+        let instance = self.at(i);
+        instance.tags.truncate(usize::from(instance.membership.is_some()));
+        instance.tags.push(tag);
+        instance.membership = instance.presence;
+    }
+
+    /// It is part of a reign: the membership of the last one goes.
+    fn show_membership(&mut self, i: u8) {
+        if !self.config.rules.new_tag_before_hello || self.at(i).membership.is_none() {
+            self.show_another(i);
+        }
+        let tags = &mut self.at(i).tags;
+        tags.drain(..tags.len() - 1);
     }
 
     pub(super) fn say(&mut self, i: u8, frame: Option<ToSupervisor>) {

@@ -8,7 +8,7 @@ use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
 use super::world::{lock_name, new_session};
-use crate::ident::{Attempt, Epoch, InstanceId, Request, Stamp, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Request, Stamp, Tag, Ticket, Token};
 use crate::wire::message::*;
 
 /// Small numbers, so that they meet, and now and then the largest.
@@ -22,6 +22,10 @@ fn number(chance: &mut Chance) -> u64 {
 
 fn id(chance: &mut Chance) -> InstanceId {
     InstanceId::new(1000 + chance.below(4) as u64)
+}
+
+fn forfeit(chance: &mut Chance) -> Forfeit {
+    (id(chance), Tag::new(chance.below(2) as u64))
 }
 
 fn stamp(chance: &mut Chance) -> Stamp {
@@ -49,7 +53,7 @@ fn sort(chance: &mut Chance) -> NameSort {
 
 fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
     let c = chance;
-    match c.below(20) {
+    match c.below(21) {
         0..4 => ToSupervisor::Hello(Hello {
             wire: if c.below(30) == 0 { 9 } else { 1 },
             purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
@@ -76,6 +80,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         16 => ToSupervisor::Cancel(request(c)),
         17 => ToSupervisor::Release(request(c)),
         18 => ToSupervisor::Decline(request(c)),
+        19 => ToSupervisor::Forfeits(vec![forfeit(c), forfeit(c)]),
         _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
     }
 }
@@ -84,7 +89,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
     let c = chance;
     let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active };
     let head = |c: &mut Chance| ViewHead { stamp: stamp(c), base: Token::new(number(c)) };
-    match c.below(14) {
+    match c.below(15) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -107,6 +112,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         10 => ToMember::Token(request(c), Token::new(number(c))),
         11 => ToMember::Lost(request(c)),
         12 => ToMember::Denied(request(c), "".into()),
+        13 => ToMember::Forfeits(vec![forfeit(c)]),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -125,7 +131,7 @@ fn a_supervisor_bears_whatever_its_peers_say() {
         };
         let roll = match c.below(3) {
             0 => RollCall::Somebody(true),
-            _ => RollCall::Everyone(BTreeSet::from([id(c), id(c)])),
+            _ => RollCall::Everyone(BTreeSet::from([forfeit(c), forfeit(c)])),
         };
         let mut supervisor = Supervisor::new(settings);
         for _ in 0..200 {

@@ -52,7 +52,7 @@ impl World {
         if !frozen
             && supervisor.is_waiting()
             && (supervisor.awaited().into_iter().any(|id| self.is_gone(id))
-                || supervisor.unnamed().into_iter().any(|id| self.is_membership_gone(id))
+                || supervisor.unnamed().into_iter().any(|id| self.is_membership_gone(supervisor, id))
                 || supervisor.awaits_stranger() && !self.is_somebody_else(i))
         {
             actions.push(Action::Probe(i));

@@ -101,10 +101,13 @@ impl World {
     // ------------------------------------------------------------------------------------------------- the election
 
     fn elect(&mut self, i: u8) {
-        let hello = match self.port {
-            Some(_) => self.at(i).session.hello(),
-            None => return self.win(i),
-        };
+        if self.port.is_none() {
+            return self.win(i);
+        }
+        if self.config.rules.new_tag_before_hello && self.at(i).membership.is_some() {
+            self.show_another(i);
+        }
+        let hello = self.at(i).session.hello();
         let server = self.port.unwrap_or_default();
         self.links += 1;
         let link = LinkId(self.links);
@@ -137,7 +140,10 @@ impl World {
         instance.slept = false;
         instance.uncalled = false;
         instance.attempt += 1;
-        instance.membership = instance.presence;
+        if config.rules.new_tag_before_hello || instance.membership.is_none() {
+            self.show_another(i);
+        }
+        let instance = self.at(i);
         let hello = instance.session.hello();
         let settings = Settings {
             group: lock_name(0),
@@ -167,7 +173,9 @@ impl World {
         // Whoever ended before the kernel was asked might as well have ended before this one won.
         self.ghost.restarted = !self.is_somebody_else(i) && self.at(i).session.is_fresh();
         let roll = if self.config.listing {
-            RollCall::Everyone(self.instances.iter().filter_map(|instance| instance.membership).collect())
+            let shown = |instance: &Instance| instance.membership.map(|id| (id, instance.tags.clone()));
+            let shown = self.instances.iter().filter_map(shown);
+            RollCall::Everyone(shown.flat_map(|(id, tags)| tags.into_iter().map(move |tag| (id, tag))).collect())
         } else {
             RollCall::Somebody(self.is_somebody_else(i))
         };
@@ -283,12 +291,14 @@ impl World {
     }
 
     fn probe(&mut self, i: u8) {
-        let Some(supervisor) = self.at(i).supervisor.as_ref() else { return };
+        let Some(supervisor) = self.instances[usize::from(i)].supervisor.as_ref() else { return };
         let (awaited, unnamed) = (supervisor.awaited(), supervisor.unnamed());
-        for id in awaited.into_iter().filter(|id| self.is_gone(*id)).collect::<Vec<_>>() {
+        let awaited: Vec<_> = awaited.into_iter().filter(|id| self.is_gone(*id)).collect();
+        let unnamed: Vec<_> = unnamed.into_iter().filter(|id| self.is_membership_gone(supervisor, *id)).collect();
+        for id in awaited {
             self.supervise(i, |supervisor| supervisor.gone(id));
         }
-        for id in unnamed.into_iter().filter(|id| self.is_membership_gone(*id)).collect::<Vec<_>>() {
+        for id in unnamed {
             self.supervise(i, |supervisor| supervisor.membership_gone(id));
         }
         if !self.is_somebody_else(i) {

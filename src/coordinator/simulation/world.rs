@@ -7,7 +7,7 @@ use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
 use super::ghost::Ghost;
 use super::{Config, Fault};
-use crate::ident::{InstanceId, Name, Request};
+use crate::ident::{InstanceId, Name, Request, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
 
 /// One step. The numbers are an instance, then a lock or the attempt that made a connection.
@@ -67,6 +67,8 @@ pub(super) struct Instance {
     /// The ids under which the kernel shows it, as sockets would.
     pub(super) presence: Option<InstanceId>,
     pub(super) membership: Option<InstanceId>,
+    /// The tags of its memberships: that of the last reign it was part of, and that of its last hello.
+    pub(super) tags: Vec<Tag>,
     pub(super) attempt: u16,
     pub(super) generation: u64,
     pub(super) acquired: u8,
@@ -110,6 +112,7 @@ pub(super) struct World {
     pub(super) pipes: Vec<Pipe>,
     pub(super) used: [u8; Fault::COUNT],
     pub(super) links: u64,
+    pub(super) tags: u64,
     pub(super) reigns: u64,
     /// How the last reign ended: by a resignation.
     pub(super) resigned: bool,
@@ -165,6 +168,7 @@ impl World {
             supervisor: None,
             presence: None,
             membership: None,
+            tags: Vec::new(),
             attempt: 0,
             generation: 0,
             acquired: 0,
@@ -180,6 +184,7 @@ impl World {
             pipes: Vec::new(),
             used: [0; Fault::COUNT],
             links: 0,
+            tags: 0,
             reigns: 0,
             resigned: false,
             ghost: Ghost::new(config.slots),
@@ -238,8 +243,10 @@ impl World {
         self.instances[owner(id)].presence != Some(id)
     }
 
-    pub(super) fn is_membership_gone(&self, id: InstanceId) -> bool {
-        self.instances[owner(id)].membership != Some(id)
+    /// The kernel has closed every membership of this id that the supervisor knows of.
+    pub(super) fn is_membership_gone(&self, supervisor: &Supervisor, id: InstanceId) -> bool {
+        let owner = &self.instances[owner(id)];
+        owner.membership != Some(id) || !supervisor.shown(id).iter().any(|tag| owner.tags.contains(tag))
     }
 
     /// Whether the kernel shows a member besides this one.

@@ -1,6 +1,6 @@
 //! How the registry reaches the instances: whole views and their changes.
 
-use super::{LinkId, LinkState, Output, Place, Supervisor, chunk_entries};
+use super::{LinkId, LinkState, Output, Place, Supervisor, chunk_entries, chunk_forfeits};
 use crate::ident::InstanceId;
 use crate::wire::message::{EndReason, ToMember, ViewHead, Welcome};
 
@@ -38,6 +38,9 @@ impl Supervisor {
     pub(super) fn send_view(&mut self, links: &[LinkId], last: ToMember) {
         if links.is_empty() {
             return;
+        }
+        for forfeits in chunk_forfeits(&self.forfeits) {
+            self.cast(links.to_vec(), ToMember::Forfeits(forfeits));
         }
         for entries in chunk_entries(self.registry.view()) {
             self.cast(links.to_vec(), ToMember::Entries(entries));

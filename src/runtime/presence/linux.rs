@@ -1,4 +1,8 @@
-//! Presence by abstract Unix datagram sockets: `bellwether/<port>/<id>`, and the same with `/m` for the membership.
+//! Presence by abstract Unix datagram sockets: `bellwether/<port>/<id>`, and the same with `/m/<tag>` for a membership.
+//!
+//! A membership gets another tag whenever its owner says hello to a supervisor, and the one that the last reign knew goes
+//! only when the owner is part of the next: so an instance that said hello to anybody always shows a name that nobody can
+//! have noted before, and a roll call that everybody says hello after finds few sockets being closed.
 //!
 //! Their names have the scope of the port, the network namespace; they need no file and no right, and nobody has to clean
 //! up after a crash.
@@ -12,41 +16,66 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use super::{RollCall, persist};
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Tag};
+use crate::runtime::clock;
 use crate::runtime::endpoint::raise::{Height, raise};
 
 /// The sockets of one instance.
 #[derive(Debug)]
 pub(super) struct Sockets {
     /// Closed first, so that nobody is listed who cannot be asked for.
-    membership: Option<UnixDatagram>,
+    memberships: Vec<Membership>,
     presence: UnixDatagram,
+}
+
+/// At most two: that of the last reign, and that of the last hello.
+#[derive(Debug)]
+struct Membership {
+    tag: Tag,
+    socket: UnixDatagram,
 }
 
 impl Sockets {
     pub(super) fn bind(port: u16, id: InstanceId) -> io::Result<Self> {
         let presence = hold(&presence_name(port, id))?;
-        Ok(Self { membership: None, presence })
+        Ok(Self { memberships: Vec::new(), presence })
     }
 
     pub(super) fn join(&mut self, port: u16, id: InstanceId) -> io::Result<()> {
-        if self.membership.is_none() {
-            self.membership = Some(hold(&membership_name(port, id))?);
+        if self.memberships.is_empty() {
+            self.show_another(port, id)?;
         }
+        self.memberships.drain(..self.memberships.len() - 1);
+        Ok(())
+    }
+
+    pub(super) fn show_another(&mut self, port: u16, id: InstanceId) -> io::Result<()> {
+        let tag = Tag::new(clock::chance());
+        // There before the one of an older hello goes. The first one stays in any case: as long as it does, whoever saw
+        // it knows that the instance lives.
+        let socket = hold(&membership_name(port, id, tag))?;
+        self.memberships.truncate(1);
+        self.memberships.push(Membership { tag, socket });
         Ok(())
     }
 
     pub(super) fn raise(self) -> Self {
         let raise = |socket| raise(socket, Height::Presence);
-        Self { membership: self.membership.map(raise), presence: raise(self.presence) }
+        let memberships = self.memberships.into_iter();
+        let memberships = memberships.map(|shown| Membership { socket: raise(shown.socket), ..shown }).collect();
+        Self { memberships, presence: raise(self.presence) }
     }
 
     pub(super) fn leave(&mut self) {
-        self.membership = None;
+        self.memberships.clear();
     }
 
     pub(super) const fn is_member(&self) -> bool {
-        self.membership.is_some()
+        !self.memberships.is_empty()
+    }
+
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        self.memberships.iter().map(|shown| shown.tag).collect()
     }
 }
 
@@ -54,8 +83,8 @@ fn presence_name(port: u16, id: InstanceId) -> String {
     format!("bellwether/{port}/{id}")
 }
 
-fn membership_name(port: u16, id: InstanceId) -> String {
-    format!("bellwether/{port}/{id}/m")
+fn membership_name(port: u16, id: InstanceId, tag: Tag) -> String {
+    format!("bellwether/{port}/{id}/m/{tag}")
 }
 
 fn bind(name: &str) -> io::Result<UnixDatagram> {
@@ -73,14 +102,16 @@ pub(super) fn presence_gone(port: u16, id: InstanceId) -> bool {
     bind(&presence_name(port, id)).is_ok()
 }
 
-pub(super) fn membership_gone(port: u16, id: InstanceId) -> bool {
-    bind(&membership_name(port, id)).is_ok()
+pub(super) fn membership_gone(port: u16, id: InstanceId, tags: &[Tag]) -> bool {
+    !tags.is_empty() && tags.iter().all(|tag| bind(&membership_name(port, id, *tag)).is_ok())
 }
 
-/// Reads the list of all Unix sockets. `own` is who asks and whether it is a member.
-pub(super) fn roll_call(port: u16, own: Option<(InstanceId, bool)>) -> RollCall {
+/// Reads the list of all Unix sockets. `own` is who asks and what it shows.
+pub(super) fn roll_call(port: u16, own: Option<(InstanceId, Vec<Tag>)>) -> RollCall {
     match read_all(port, || std::fs::read("/proc/net/unix")) {
-        Ok(found) if own.is_none_or(|own| found.shows(own)) => RollCall::Everyone(found.members.into_iter().collect()),
+        Ok(found) if own.is_none_or(|(id, tags)| found.shows(id, &tags)) => {
+            RollCall::Everyone(found.members.into_iter().collect())
+        }
         Ok(_) => {
             log::warn!("/proc/net/unix does not list this instance: it is not trusted");
             RollCall::Unknown
@@ -117,13 +148,13 @@ fn read_all(port: u16, mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Res
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     present: BTreeSet<InstanceId>,
-    members: BTreeSet<InstanceId>,
+    members: BTreeSet<(InstanceId, Tag)>,
 }
 
 impl Found {
     /// Whether it shows what the one who asks holds. If not, it is not the list of this network namespace, or not one.
-    fn shows(&self, (id, member): (InstanceId, bool)) -> bool {
-        self.present.contains(&id) && (!member || self.members.contains(&id))
+    fn shows(&self, id: InstanceId, tags: &[Tag]) -> bool {
+        self.present.contains(&id) && tags.iter().all(|tag| self.members.contains(&(id, *tag)))
     }
 
     /// Adds what one reading shows. Lines that are not exactly of this group are skipped: any program can choose any
@@ -132,15 +163,23 @@ impl Found {
         let group = format!("@bellwether/{port}/");
         for line in list.split(|byte| *byte == b'\n') {
             let Some(rest) = path(line).and_then(|path| path.strip_prefix(group.as_bytes())) else { continue };
-            let (digits, set) = match rest.strip_suffix(b"/m") {
-                Some(digits) => (digits, &mut self.members),
-                None => (rest, &mut self.present),
-            };
-            let id = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<InstanceId>().ok());
-            // Written again, since the same number can be read from digits of another case.
-            set.extend(id.filter(|id| id.to_string().as_bytes() == digits));
+            let Some((id, rest)) = rest.split_at_checked(16) else { continue };
+            let Some(id) = number(id).map(InstanceId::new) else { continue };
+            match rest.strip_prefix(b"/m/") {
+                Some(tag) => self.members.extend(number(tag).map(|tag| (id, Tag::new(tag)))),
+                None if rest.is_empty() => drop(self.present.insert(id)),
+                None => {}
+            }
         }
     }
+}
+
+/// The number that is written so: sixteen digits, in lower case.
+fn number(digits: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(digits).ok()?;
+    let number = u64::from_str_radix(text, 16).ok()?;
+    // Written again, since the same number can be read from digits of another case, or after a sign.
+    (format!("{number:016x}") == text).then_some(number)
 }
 
 /// The path in a line of a datagram socket: `<address>: <references> <protocol> <flags> <type> <state> <inode> <path>`.

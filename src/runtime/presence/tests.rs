@@ -81,11 +81,37 @@ impl Drop for Instance {
     }
 }
 
+/// Who is there, whatever the tags.
+fn call(mechanism: Mechanism, port: u16, own: Option<&mut Presence>) -> Called {
+    match roll_call(mechanism, port, own) {
+        RollCall::Everyone(memberships) => Called::Everyone(memberships.into_iter().map(|(id, _)| id).collect()),
+        RollCall::Somebody(somebody) => Called::Somebody(somebody),
+        RollCall::Unknown => Called::Unknown,
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Called {
+    Everyone(Vec<InstanceId>),
+    Somebody(bool),
+    Unknown,
+}
+
+/// The tags under which the kernel shows this instance.
+fn shown(mechanism: Mechanism, port: u16, id: InstanceId) -> Vec<Tag> {
+    match roll_call(mechanism, port, None) {
+        RollCall::Everyone(memberships) => {
+            memberships.iter().filter(|(of, _)| *of == id).map(|(_, tag)| *tag).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The roll call that this mechanism gives if these are the members, asked by one that is none.
-fn members(mechanism: Mechanism, ids: &[InstanceId]) -> RollCall {
+fn members(mechanism: Mechanism, ids: &[InstanceId]) -> Called {
     match mechanism {
-        Mechanism::Datagram => RollCall::Somebody(!ids.is_empty()),
-        _ => RollCall::Everyone(ids.to_vec()),
+        Mechanism::Datagram => Called::Somebody(!ids.is_empty()),
+        _ => Called::Everyone(ids.to_vec()),
     }
 }
 
@@ -95,18 +121,19 @@ fn a_killed_instance_is_gone_although_nobody_has_reaped_it() {
         let port = free_port();
         let mut instance = Instance::start(mechanism, port, A);
         assert!(!presence_gone(mechanism, port, A, instance.udp_port));
-        assert!(!membership_gone(mechanism, port, A));
-        assert_eq!(roll_call(mechanism, port, None), members(mechanism, &[A]));
+        let tags = shown(mechanism, port, A);
+        assert!(!membership_gone(mechanism, port, A, &tags));
+        assert_eq!(call(mechanism, port, None), members(mechanism, &[A]));
         instance.child.kill().unwrap();
         instance.until_its_end();
         assert!(eventually(|| presence_gone(mechanism, port, A, instance.udp_port)), "{mechanism:?}");
-        assert!(eventually(|| roll_call(mechanism, port, None) == members(mechanism, &[])), "{mechanism:?}");
+        assert!(eventually(|| call(mechanism, port, None) == members(mechanism, &[])), "{mechanism:?}");
         #[cfg(target_os = "linux")]
         {
             let stat = format!("/proc/{}/stat", instance.child.id());
             assert!(eventually(|| std::fs::read_to_string(&stat).unwrap().contains(") Z ")));
             assert!(presence_gone(mechanism, port, A, instance.udp_port));
-            assert!(mechanism == Mechanism::Datagram || membership_gone(mechanism, port, A));
+            assert!(mechanism == Mechanism::Datagram || membership_gone(mechanism, port, A, &tags));
         }
     }
 }
@@ -119,7 +146,7 @@ fn an_instance_that_became_another_program_is_gone() {
         instance.connection.write_all(b"x").unwrap();
         instance.until_its_end();
         assert!(eventually(|| presence_gone(mechanism, port, A, instance.udp_port)), "{mechanism:?}");
-        assert!(eventually(|| roll_call(mechanism, port, None) == members(mechanism, &[])), "{mechanism:?}");
+        assert!(eventually(|| call(mechanism, port, None) == members(mechanism, &[])), "{mechanism:?}");
         assert!(instance.child.try_wait().unwrap().is_none());
     }
 }
@@ -135,11 +162,12 @@ fn a_stopped_instance_is_not_gone() {
             let stat = format!("/proc/{}/stat", instance.child.id());
             assert!(eventually(|| std::fs::read_to_string(&stat).unwrap().contains(") T ")));
         }
+        let tags = shown(mechanism, port, A);
         for _ in 0..100 {
             assert!(!presence_gone(mechanism, port, A, instance.udp_port), "{mechanism:?}");
-            assert!(!membership_gone(mechanism, port, A), "{mechanism:?}");
+            assert!(!membership_gone(mechanism, port, A, &tags), "{mechanism:?}");
         }
-        assert_eq!(roll_call(mechanism, port, None), members(mechanism, &[A]));
+        assert_eq!(call(mechanism, port, None), members(mechanism, &[A]));
     }
 }
 
@@ -150,9 +178,9 @@ fn instances_in_several_processes_are_all_found_and_those_of_another_port_are_no
         let first = Instance::start(mechanism, port, A);
         let _second = Instance::start(mechanism, port, B);
         let _stranger = Instance::start(mechanism, other, InstanceId::new(0xc));
-        assert_eq!(roll_call(mechanism, port, None), members(mechanism, &[A, B]));
+        assert_eq!(call(mechanism, port, None), members(mechanism, &[A, B]));
         drop(first);
-        assert!(eventually(|| roll_call(mechanism, port, None) == members(mechanism, &[B])), "{mechanism:?}");
+        assert!(eventually(|| call(mechanism, port, None) == members(mechanism, &[B])), "{mechanism:?}");
     }
 }
 
@@ -162,15 +190,15 @@ fn only_what_has_joined_is_called_and_what_left_is_not() {
         let port = free_port();
         let mut own = Presence::bind(mechanism, port, A).unwrap();
         let mut other = Presence::bind(mechanism, port, B).unwrap();
-        assert!(eventually(|| roll_call(mechanism, port, Some(&mut own)) == members(mechanism, &[])));
+        assert!(eventually(|| call(mechanism, port, Some(&mut own)) == members(mechanism, &[])));
         other.join().unwrap();
         other.join().unwrap();
         assert!(other.is_member() && !own.is_member());
-        assert_eq!(roll_call(mechanism, port, Some(&mut own)), members(mechanism, &[B]));
+        assert_eq!(call(mechanism, port, Some(&mut own)), members(mechanism, &[B]));
         assert!(!presence_gone(mechanism, port, B, other.udp_port()));
         let udp_port = other.udp_port();
         drop(other);
-        assert!(eventually(|| roll_call(mechanism, port, Some(&mut own)) == members(mechanism, &[])));
+        assert!(eventually(|| call(mechanism, port, Some(&mut own)) == members(mechanism, &[])));
         assert!(eventually(|| presence_gone(mechanism, port, B, udp_port)), "{mechanism:?}");
     }
 }
@@ -182,12 +210,12 @@ fn the_one_who_calls_is_still_a_member_afterwards() {
         let mut own = Presence::bind(mechanism, port, A).unwrap();
         own.join().unwrap();
         let alone = match mechanism {
-            Mechanism::Datagram => RollCall::Somebody(false),
-            _ => RollCall::Everyone(vec![A]),
+            Mechanism::Datagram => Called::Somebody(false),
+            _ => Called::Everyone(vec![A]),
         };
-        assert!(eventually(|| roll_call(mechanism, port, Some(&mut own)) == alone), "{mechanism:?}");
+        assert!(eventually(|| call(mechanism, port, Some(&mut own)) == alone), "{mechanism:?}");
         assert!(own.is_member());
-        assert_eq!(roll_call(mechanism, port, None), members(mechanism, &[A]));
+        assert_eq!(call(mechanism, port, None), members(mechanism, &[A]));
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{decode, frame};
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
 use crate::wire::fuzzing;
 use crate::wire::message::*;
 
@@ -77,6 +77,10 @@ fn sort() -> impl Strategy<Value = NameSort> {
     prop_oneof![Just(NameSort::Known), Just(NameSort::Heard)]
 }
 
+fn forfeit() -> impl Strategy<Value = Forfeit> {
+    (id(), any::<u64>().prop_map(Tag::new))
+}
+
 fn ended() -> impl Strategy<Value = (InstanceId, EndReason)> {
     (id(), prop_oneof![Just(EndReason::Left), Just(EndReason::Failed), Just(EndReason::Evicted)])
 }
@@ -146,6 +150,7 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         Just(M::Leave),
         any::<u64>().prop_map(M::Ping),
         any::<u64>().prop_map(M::Pong),
+        vec(forfeit(), 0..40).prop_map(M::Forfeits),
     ]
 }
 
@@ -205,6 +210,7 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         prop_oneof![Just(LeaveSort::Leaving), Just(LeaveSort::Resigning)].prop_map(M::Leave),
         any::<u64>().prop_map(M::Ping),
         any::<u64>().prop_map(M::Pong),
+        vec(forfeit(), 0..40).prop_map(M::Forfeits),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Messages of every kind, with something in every field.
 
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
 use crate::wire::WIRE_VERSION;
 use crate::wire::message::*;
 
@@ -80,6 +80,7 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
         M::Leave,
         M::Ping(1),
         M::Pong(u64::MAX),
+        M::Forfeits(vec![(OTHER, Tag::new(0x41)), (OTHER, Tag::new(0x42))]),
     ]
 }
 
@@ -122,5 +123,7 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Leave(LeaveSort::Resigning),
         M::Ping(1),
         M::Pong(2),
+        M::Forfeits(vec![(OTHER, Tag::new(0x41))]),
+        M::Forfeits(vec![]),
     ]
 }
