@@ -467,6 +467,27 @@ fn b2_a_member_that_is_silent_beyond_the_limit_forfeits_and_is_told() {
 }
 
 #[test]
+fn b3_who_has_forfeited_is_not_waited_for_again() {
+    let fleet = Fleet::new();
+    let supervisor = fleet.member("limit=none");
+    let impatient = fleet.member("limit=200");
+    let stopped = fleet.member("limit=none");
+    let before = fleet.agree(&[supervisor.clone(), impatient.clone(), stopped.clone()]);
+    stopped.process.stop();
+    kill(&supervisor);
+    impatient.reign_after(before.epoch);
+    let patient = fleet.member("limit=none");
+    let between = fleet.agree(&[impatient.clone(), patient.clone()]);
+    kill(&impatient);
+    // It has no limit: it would wait for ever.
+    patient.reign_after(between.epoch);
+    stopped.process.resume();
+    let told = stopped.expect(0, "forfeited", &[]);
+    let back = Member { id: told.text("new"), ..stopped };
+    fleet.agree(&[patient, back]);
+}
+
+#[test]
 fn b3_a_winner_that_stands_still_beyond_the_limit_evicts_nobody() {
     for _ in 0..3 {
         let fleet = Fleet::with("limit=200");
