@@ -1,8 +1,8 @@
 //! Presence: how the kernel shows that an instance lives.
 //!
 //! From before its Hello until it has left, an instance holds a *presence*, and from its first Welcome on, before its
-//! first request, a *membership*, with a new name before every further hello. Both are bound sockets that are never read. They are gone with the process however it
-//! ends, with exec and with leave, and a process that is only stopped keeps them.
+//! first request, a *membership*, under a new name before every further Hello. Both are bound sockets that are never read.
+//! They are gone with the process however it ends, with exec and with leave, and a process that is only stopped keeps them.
 //!
 //! *Gone* means: I can bind its name. Nothing else is asked. A process id would be wrong in both directions, since a
 //! dead child keeps it until its parent reaps it, and since the same process can leave the group and live on.
