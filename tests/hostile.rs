@@ -4,15 +4,18 @@ mod fleet;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bellwether::ident::{Request, Stamp};
 use bellwether::wire::WIRE_VERSION;
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_TRUST, Message};
-use bellwether::wire::message::{Hello, Join, Profile, Purpose, ToMember, ToSupervisor, Trust};
+use bellwether::wire::message::{Hello, Join, Mode, NameSort, Profile, Purpose, ToMember, ToSupervisor, Trust, Want};
 use bellwether::{Epoch, Group, InstanceId, Name, Refusal, Token};
 use fleet::{Agreed, Fleet, Member, free_port};
 
@@ -31,10 +34,15 @@ fn hello(id: u64, attempt: u64) -> ToSupervisor {
 }
 
 fn join(group: &str) -> ToSupervisor {
+    join_from(group, Stamp::default())
+}
+
+/// The word of a member whose last closed view had this number.
+fn join_from(group: &str, stamp: Stamp) -> ToSupervisor {
     ToSupervisor::Join(Join {
         group: Name::new(group).unwrap(),
-        stamp: Default::default(),
-        epoch: Epoch::default(),
+        stamp,
+        epoch: stamp.epoch,
         base: Token::default(),
         profile: Profile {
             pid: 1,
@@ -113,6 +121,43 @@ fn group_of_four() -> (Fleet, Vec<Member>, Agreed) {
     let members = fleet.members(4, "");
     let agreed = fleet.agree(&members);
     (fleet, members, agreed)
+}
+
+/// A presence or a membership, held by this test.
+fn show(name: String) -> UnixDatagram {
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap()
+}
+
+#[test]
+fn b3_a_survivor_that_is_answered_at_the_door_can_be_granted_things_afterwards() {
+    let fleet = Fleet::with("limit=none");
+    let id = InstanceId::new(7);
+    let _presence = show(format!("bellwether/{}/{id}", fleet.port));
+    let _membership = show(format!("bellwether/{}/{id}/m", fleet.port));
+    let joining = fleet.joining("");
+    fleet::eventually("the winner listens", || fleet::kernel::is_listened_on(fleet.port));
+    // All it has to say is there when the winner takes its connection, and completes the window.
+    joining.process.stop();
+    let mut stream = connect(fleet.port);
+    let stamp = Stamp { epoch: Epoch::new(1), n: 1 };
+    let names = ToSupervisor::Names(NameSort::Known, vec![id]);
+    stream.write_all(&encoded(&[hello(7, 1), join_from(&fleet.group, stamp), names, ToSupervisor::ClaimsEnd])).unwrap();
+    joining.process.resume();
+    fleet.joined(joining);
+    let want = Want { request: Request::new(1), name: Name::new("lock").unwrap(), mode: Mode::Exclusive };
+    stream.write_all(&encoded(&[ToSupervisor::Acquire(want)])).unwrap();
+    let mut decoder = Decoder::new(LIMIT_AFTER_TRUST);
+    loop {
+        match decoder.next().expect("the supervisor speaks the wire") {
+            Some(ToMember::Grant(_)) => break,
+            Some(_) => {}
+            None => {
+                let count = stream.read(decoder.space()).expect("an answer");
+                assert!(count > 0, "the connection was ended");
+                decoder.filled(count);
+            }
+        }
+    }
 }
 
 #[test]

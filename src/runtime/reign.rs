@@ -477,16 +477,24 @@ impl Reign {
         Ok(Some(Visitor { link, reader, waiting }))
     }
 
-    /// Takes what a connection has said at once and answers it, but nobody else: that is for its thread.
+    /// Takes what a connection has said at once and answers it, but nobody else: that is for its thread. So is an answer
+    /// whose being written somebody waits for, since that can take as long as the peer likes.
     fn greet(&self, link: &Arc<Link>, frames: Vec<ToSupervisor>, reader: &mut Reader) -> Vec<Arc<Link>> {
         let Some((mut touched, owes)) = self.decide_frames(link.id, frames) else { return Vec::new() };
         reader.owes = owes;
-        if touched.iter().any(|other| other.id == link.id) {
-            // A new connection takes this much without waiting.
-            if link.outbox.flush(&link.stream) == Flushed::Failed {
-                link.cut();
+        let own = touched.iter().position(|other| other.id == link.id);
+        if let Some(own) = own.filter(|_| !link.outbox.is_watched()) {
+            touched.swap_remove(own);
+            match link.outbox.flush(&link.stream) {
+                // A new connection takes this much without waiting.
+                Flushed::Quiet => {}
+                // Somebody began to wait for it meanwhile.
+                Flushed::Written(count) => {
+                    let next = self.decide(|machine| machine.written(link.id, count), |_| ());
+                    touched.extend(next.into_iter().flat_map(|(next, ())| next));
+                }
+                Flushed::Failed => link.cut(),
             }
-            touched.retain(|other| other.id != link.id || other.outbox.is_watched());
         }
         touched
     }
