@@ -381,6 +381,19 @@ fn b2_a_stopped_supervisor_stays_supervisor() {
 }
 
 #[test]
+fn p16_asking_for_the_office_again_and_again_does_not_block_behind_a_stopped_supervisor() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(2, "");
+    let agreed = fleet.agree(&members);
+    let (supervisor, other) = (&members[agreed.supervisor], &members[1 - agreed.supervisor]);
+    supervisor.process.stop();
+    // Far more often than questions to the supervisor would fit into the connection.
+    assert_eq!(other.ask("pester 200000").unwrap().number("timed_out"), 200_000);
+    supervisor.process.resume();
+    assert_eq!(fleet.agree(&members).epoch, agreed.epoch);
+}
+
+#[test]
 fn p16_a_supervisor_is_not_called_hung_for_what_its_predecessor_was_asked() {
     let fleet = Fleet::with("limit=none");
     let members = fleet.members(4, "");

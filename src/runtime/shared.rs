@@ -49,9 +49,9 @@ pub(crate) struct State {
     offices: usize,
     /// The office is being handed over: no new guard is given out.
     resigning: bool,
-    /// The last ping that was answered.
-    ponged: u64,
     pings: u64,
+    /// The last question to the present supervisor whether it answers.
+    question: Option<Question>,
     hung: bool,
     /// The end of a reign that the application has not been told yet.
     untold: Option<(InstanceId, Instant)>,
@@ -68,6 +68,19 @@ pub(crate) enum Seat {
     Supervisor(Arc<Reign>),
     /// It has left.
     Left,
+}
+
+/// A ping on the present connection. There is one at a time, whoever waits: to a supervisor that does not read, more of
+/// them would fill the connection until writing the next one blocks.
+#[derive(Debug)]
+struct Question {
+    ping: u64,
+    answered: bool,
+    /// The first time for an answer has passed. The second begins when a caller has run again, since a process that was
+    /// stopped meanwhile, or a machine that slept, has proved nothing.
+    doubted: bool,
+    /// Since when this time runs.
+    since: Instant,
 }
 
 /// The connection of a subordinate to its supervisor.
@@ -87,8 +100,8 @@ impl Shared {
             leaving: false,
             offices: 0,
             resigning: false,
-            ponged: 0,
             pings: 0,
+            question: None,
             hung: false,
             untold: None,
         };
@@ -174,6 +187,8 @@ impl Shared {
         }
         state.seat = Seat::Electing;
         state.resigning = false;
+        // It dies with its connection; the next supervisor has not heard it.
+        state.question = None;
         state.hung = false;
         self.changed.notify_all();
     }
@@ -274,7 +289,9 @@ impl Shared {
                 Event::Ended { entry: Entry::from_wire(&entry, state.session.supervisor()), reason }
             }
             Notice::Pong(n) => {
-                state.ponged = state.ponged.max(n);
+                if let Some(question) = &mut state.question {
+                    question.answered |= question.ping == n;
+                }
                 state.hung = false;
                 self.changed.notify_all();
                 return;
@@ -336,15 +353,11 @@ impl Shared {
     /// `timeout` zero: does not wait.
     pub(crate) fn take_office(&self, timeout: Option<Duration>) -> Result<Epoch, Error> {
         let began = Instant::now();
-        let mut asked: Option<(Arc<Peer>, u64, Instant)> = None;
         let mut state = self.state();
         loop {
             if state.leaving {
                 return Err(Error::Left);
             }
-            // A question dies with its connection; the next supervisor has not heard it.
-            asked =
-                asked.filter(|(asked, ..)| matches!(&state.seat, Seat::Subordinate(now) if Arc::ptr_eq(asked, now)));
             if let (Some(epoch), false) = (state.reigning(), state.resigning) {
                 state.offices += 1;
                 return Ok(epoch);
@@ -352,24 +365,8 @@ impl Shared {
             if timeout.is_some_and(|timeout| timeout.is_zero()) {
                 return Err(Error::WouldBlock);
             }
-            // Somebody waits for the supervisor's end, so somebody should notice if it only hangs. A second deadline
-            // begins when this thread has run again: a machine that slept proves nothing.
-            if let Some((_, ping, at)) = &asked
-                && state.ponged < *ping
-                && at.elapsed() >= Self::ANSWER
-            {
-                if !std::mem::replace(&mut state.hung, true) {
-                    self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
-                }
-                asked = None;
-            }
-            if asked.as_ref().is_none_or(|(.., at)| at.elapsed() >= Self::ANSWER)
-                && let Seat::Subordinate(peer) = &state.seat
-            {
-                let peer = peer.clone();
-                state.pings += 1;
-                asked = Some((peer.clone(), state.pings, Instant::now()));
-                peer.outbox.push(&ToSupervisor::Ping(state.pings));
+            // Somebody waits for the supervisor's end, so somebody should notice if it only hangs.
+            if let Some(peer) = self.inquire(&mut state) {
                 drop(state);
                 peer.outbox.flush(&peer.stream);
                 state = self.state();
@@ -384,7 +381,31 @@ impl Shared {
         }
     }
 
-    /// How long a supervisor has to answer a ping.
+    /// Looks after the question whether the supervisor answers, and says whose outbox is to be flushed for it.
+    fn inquire(&self, state: &mut State) -> Option<Arc<Peer>> {
+        let Seat::Subordinate(peer) = &state.seat else { return None };
+        if let Some(question) = &mut state.question {
+            if question.since.elapsed() < Self::ANSWER {
+                return None;
+            }
+            if !question.answered {
+                question.since = Instant::now();
+                let hung = std::mem::replace(&mut question.doubted, true);
+                if hung && !std::mem::replace(&mut state.hung, true) {
+                    self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
+                }
+                return None;
+            }
+        }
+        let peer = peer.clone();
+        state.pings += 1;
+        peer.outbox.push(&ToSupervisor::Ping(state.pings));
+        let (ping, since) = (state.pings, Instant::now());
+        state.question = Some(Question { ping, answered: false, doubted: false, since });
+        Some(peer)
+    }
+
+    /// How long a supervisor has to answer a ping, twice.
     const ANSWER: Duration = Duration::from_secs(2);
 
     /// Whether the reign in which an office was taken goes on.

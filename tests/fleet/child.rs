@@ -65,7 +65,7 @@ pub(super) fn run() {
             desk.report(&answer);
         };
         // Calls that can block must not keep the next command from being read.
-        if matches!(line.split(' ').nth(1), Some("join" | "observe" | "leave" | "resign" | "office")) {
+        if matches!(line.split(' ').nth(1), Some("join" | "observe" | "leave" | "resign" | "office" | "pester")) {
             std::thread::spawn(work);
         } else {
             work();
@@ -183,6 +183,13 @@ impl Desk {
                 let token = office.token();
                 lock(&self.offices).insert(key.to_owned(), office);
                 Ok(format!("token={token}"))
+            }
+            "pester" => {
+                let instance = self.instance(key)?;
+                let times = rest.first().and_then(|times| times.parse().ok()).unwrap_or(0);
+                let timed_out =
+                    |_: &u32| matches!(instance.office_timeout(Duration::ZERO), Err(Error::TimedOut { .. }));
+                Ok(format!("timed_out={}", (0..times).filter(timed_out).count()))
             }
             "held" => Ok(format!("held={}", lock(&self.offices).get(key).is_some_and(Office::is_held))),
             "unoffice" => {
