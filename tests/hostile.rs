@@ -161,6 +161,35 @@ fn b3_a_survivor_that_is_answered_at_the_door_can_be_granted_things_afterwards()
 }
 
 #[test]
+fn the_office_begins_when_everyone_has_been_told_of_the_reign() {
+    let fleet = Fleet::with("limit=none payload=4096");
+    let ids = [7, 8, 9].map(InstanceId::new);
+    let shown = ids.map(|id| ["", "/m"].map(|sort| show(format!("bellwether/{}/{id}{sort}", fleet.port))));
+    let joining = fleet.joining("");
+    fleet::eventually("the winner listens", || fleet::kernel::is_listened_on(fleet.port));
+    // They say all that is awaited and cannot be told much: as long as they may still be, a later supervisor that learns
+    // from them alone could count its reign like this one.
+    let deaf = ids.map(|id| {
+        let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        deaf.set_recv_buffer_size(1).unwrap();
+        deaf.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], fleet.port)).into()).unwrap();
+        let ToSupervisor::Join(mut join) = join_from(&fleet.group, Stamp { epoch: Epoch::new(1), n: 1 }) else {
+            unreachable!("it is a join");
+        };
+        join.profile.payload = vec![7; 4096].into();
+        let names = ToSupervisor::Names(NameSort::Known, ids.to_vec());
+        let words = [hello(id.number(), 1), ToSupervisor::Join(join), names, ToSupervisor::ClaimsEnd];
+        (&deaf).write_all(&encoded(&words)).unwrap();
+        deaf
+    });
+    let winner = fleet.joined(joining);
+    winner.ask("office").unwrap();
+    let aside = winner.status().registry.iter().filter(|row| row.standing == "Aside").count();
+    assert_eq!(aside, ids.len());
+    drop((shown, deaf));
+}
+
+#[test]
 fn p15_nonsense_is_answered_with_a_reason_and_disturbs_nobody() {
     let (fleet, members, agreed) = group_of_four();
     let port = fleet.port;

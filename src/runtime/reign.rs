@@ -49,6 +49,9 @@ pub(crate) struct Reign {
     pub(super) knocker: AtomicU16,
     /// The last slice in which the accept queue was found empty up to the knock.
     pub(super) knocked: AtomicU64,
+    /// Everyone accounted for has been written that the reign is open. Until then a successor could begin one that
+    /// counts the same.
+    open: AtomicBool,
     /// Connections had to be turned away: somebody who is waited for may be among them.
     pub(super) crowded: AtomicBool,
     /// Who reigned before: most likely gone, and the first to be asked after.
@@ -149,6 +152,7 @@ impl Reign {
             slice: AtomicU64::new(0),
             knocker: AtomicU16::new(0),
             knocked: AtomicU64::new(0),
+            open: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             predecessor,
             listener: Mutex::new(Some(listener.clone())),
@@ -180,6 +184,11 @@ impl Reign {
             RollCall::Unknown => window::RollCall::Somebody(true),
         };
         self.step(|machine| machine.called(roll));
+    }
+
+    /// Whether everyone has been told of the reign.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -253,6 +262,10 @@ impl Reign {
         loop {
             if core.machine.is_complete() {
                 core.machine.close(clock::nanoseconds());
+            }
+            // Before the own instance hears of the reign, if nobody else has to.
+            if core.machine.is_open() && !self.open.swap(true, Ordering::AcqRel) {
+                self.shared.opened();
             }
             let outputs = core.machine.take_outputs();
             if outputs.is_empty() {

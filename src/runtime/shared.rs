@@ -171,6 +171,12 @@ impl Shared {
         }
     }
 
+    /// Everyone has been told of the own reign: the office can be taken.
+    pub(crate) fn opened(&self) {
+        let _state = self.state();
+        self.changed.notify_all();
+    }
+
     /// The connection, or the reign, has ended.
     pub(crate) fn stand_up(&self) {
         let mut state = self.state();
@@ -349,7 +355,7 @@ impl Shared {
         Some(std::mem::replace(&mut state.seat, Seat::Electing))
     }
 
-    /// Waits until this instance is the supervisor of an open reign, and keeps it from resigning from then on.
+    /// Waits until this instance is the supervisor of an open reign of which everyone has been told, and keeps it from resigning from then on.
     /// `timeout` zero: does not wait.
     pub(crate) fn take_office(&self, timeout: Option<Duration>) -> Result<Epoch, Error> {
         let began = Instant::now();
@@ -358,7 +364,7 @@ impl Shared {
             if state.leaving {
                 return Err(Error::Left);
             }
-            if let (Some(epoch), false) = (state.reigning(), state.resigning) {
+            if let (Some(epoch), true, false) = (state.reigning(), state.is_open(), state.resigning) {
                 state.offices += 1;
                 return Ok(epoch);
             }
@@ -533,6 +539,11 @@ impl State {
     /// What the instance is now.
     pub(crate) fn role(&self) -> Role {
         if matches!(self.seat, Seat::Supervisor(_)) { Role::Supervisor } else { Role::Subordinate }
+    }
+
+    /// Whether everyone has been told of the own reign.
+    fn is_open(&self) -> bool {
+        matches!(&self.seat, Seat::Supervisor(reign) if reign.is_open())
     }
 
     /// The epoch of the open reign in which this instance is the supervisor.
