@@ -470,6 +470,26 @@ fn p15_a_port_that_one_may_not_bind_is_told_apart() {
 }
 
 #[test]
+fn a_join_for_which_no_thread_is_left_fails_and_says_so() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: the threads of a user whom nobody else uses cannot be counted");
+        return;
+    }
+    let mut told = 0;
+    // Somewhere between too few for the process and enough for the join.
+    for threads in 2..=7 {
+        let fleet = Fleet::new();
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nproc={threads}")).arg(std::env::current_exe().unwrap()).uid(65_534);
+        if let Some(Err(error)) = fleet.visit(&mut command) {
+            assert!(error.contains("start a thread"), "{error}");
+            told += 1;
+        }
+    }
+    assert!(told > 0);
+}
+
+#[test]
 fn options_out_of_their_range_are_told() {
     for (name, good) in [
         ("x", true),

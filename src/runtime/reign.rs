@@ -18,6 +18,7 @@ use super::shared::{Seat, Shared};
 use super::{clock, endpoint, lock, spawn, warden};
 use crate::coordinator::supervisor::{self, LinkId, Output, StepDown, Supervisor};
 use crate::coordinator::window;
+use crate::error::Error;
 use crate::ident::InstanceId;
 use crate::wire::frame::Message;
 use crate::wire::message::{LeaveSort, Refusal, ToMember, ToSupervisor};
@@ -94,8 +95,10 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     };
     match &warden {
         Ok(_) => reign.accept(&listener),
-        Err(error) => {
-            log::error!("cannot start a thread: {error}");
+        Err(source) => {
+            log::error!("cannot start a thread: {source}");
+            // One that had a seat before tries again; `join` has waited for nothing else.
+            shared.hopeless(Error::System { attempted: "start a thread", source });
             reign.stop(Ended::SteppedDown);
         }
     }

@@ -65,7 +65,10 @@ pub(super) fn run() {
             desk.report(&answer);
         };
         // Calls that can block must not keep the next command from being read.
-        if matches!(line.split(' ').nth(1), Some("join" | "observe" | "leave" | "resign" | "office" | "pester")) {
+        if matches!(
+            line.split(' ').nth(1),
+            Some("join" | "visit" | "observe" | "leave" | "resign" | "office" | "pester")
+        ) {
             std::thread::spawn(work);
         } else {
             work();
@@ -134,6 +137,10 @@ impl Desk {
                 let answer = status(&instance);
                 lock(&self.instances).insert(key.to_owned(), instance);
                 Ok(answer)
+            }
+            "visit" => {
+                group(rest)?.join()?;
+                Ok(String::new())
             }
             "observe" => {
                 let observer = group(rest)?.observe()?;

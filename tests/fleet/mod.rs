@@ -213,6 +213,17 @@ impl Fleet {
         Joining { command: process.say(&format!("join {}", text.trim_end())), process: process.clone(), key }
     }
 
+    /// Lets a process that may not even get so far join and leave again, and says how that went; `None`: it ended.
+    pub fn visit(&self, command: &mut Command) -> Option<Result<(), String>> {
+        let process = self.start(command);
+        process.say(&format!("visit v group={} port={} {}", self.group, self.port, self.options));
+        process.wait(0, "how its visit went, or its own end", |line| match line.0.split_once(" 0 ") {
+            Some(("reply", answer)) if answer.starts_with("ok") => Some(Some(Ok(()))),
+            Some(("reply", answer)) => Some(Some(Err(answer.to_owned()))),
+            _ => (line.0 == "end of output").then_some(None),
+        })
+    }
+
     pub fn joined(&self, joining: Joining) -> Member {
         let answer = joining.answer().unwrap_or_else(|error| panic!("join failed: {error}{}", self.tail()));
         Member {
