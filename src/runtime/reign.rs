@@ -70,6 +70,8 @@ pub(super) struct Core {
     /// Whether somebody was missing after the last step, and whether only the roll call was.
     needs: (bool, bool),
     pub(super) ended: Option<Ended>,
+    /// The last words were written, or could not be: nobody needs the listener and the connections any more.
+    closed: bool,
 }
 
 /// Connections that owe their handshake; more are turned away, so that strangers cannot fill the memory.
@@ -104,7 +106,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     }
     // The order matters: an instance that leaves is gone for the kernel before its connections end, and the port is
     // free before anybody is told to elect.
-    let ended = reign.core().ended.unwrap_or(Ended::FailStop);
+    let ended = reign.closed();
     if ended == Ended::Left {
         shared.vanish();
     }
@@ -147,6 +149,7 @@ impl Reign {
             next: 1,
             needs: (false, false),
             ended: None,
+            closed: false,
         };
         Self {
             shared: shared.clone(),
@@ -409,8 +412,18 @@ impl Reign {
         self.close_office();
     }
 
+    /// Waits until whoever ended the reign has written its last words, and says how it ended.
+    fn closed(&self) -> Ended {
+        let mut core = self.core();
+        while !core.closed {
+            core = self.wait(core, None);
+        }
+        core.ended.unwrap_or(Ended::FailStop)
+    }
+
     /// Closes the listener, so that the accept thread ends and the port is free.
     fn close_office(&self) {
+        self.core().closed = true;
         self.stirred.notify_all();
         if let Some(listener) = lock(&self.listener).take() {
             endpoint::wake(&listener, self.shared.settings.port);
