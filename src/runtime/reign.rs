@@ -437,11 +437,13 @@ impl Reign {
     /// than an answer.
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
         let mut admitted = Vec::new();
+        let mut pause = FIRST_PAUSE;
         while self.core().ended.is_none() {
             let burst = !admitted.is_empty() && admitted.len() < BURST;
             let accepted = if burst { accept_waiting(listener) } else { listener.accept().map(Some) };
             match accepted {
                 Ok(Some((stream, peer))) => {
+                    pause = FIRST_PAUSE;
                     if !peer.ip().is_loopback() {
                         log::warn!("connection from {peer}, which is not this machine, is dropped");
                     } else if peer.port() == self.knocker.load(Ordering::Acquire) {
@@ -464,13 +466,16 @@ impl Reign {
                 Ok(None) => {}
                 Err(_) if self.core().ended.is_some() => break,
                 Err(error) => {
-                    log::warn!("accepting a connection failed: {error}");
+                    // Without a descriptor it fails even when nobody is at the door, for as long as that lasts.
+                    let level = if pause == FIRST_PAUSE { log::Level::Warn } else { log::Level::Trace };
+                    log::log!(level, "accepting a connection failed: {error}");
                     self.crowded.store(true, Ordering::Release);
                     // No descriptor is left, or the peer has hung up already. Bounded, or this would spin.
                     let core = self.core();
                     if core.ended.is_none() {
-                        drop(self.wait(core, Some(Duration::from_millis(5))));
+                        drop(self.wait(core, Some(pause)));
                     }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
             admitted.drain(..).for_each(|visitor| self.serve(visitor));
@@ -553,6 +558,10 @@ struct Visitor {
     /// What its words put into other outboxes.
     waiting: Vec<Arc<Link>>,
 }
+
+/// How long nothing is accepted after a failure, and at most after many.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The most connections that wait for their threads while others are answered.
 const BURST: usize = 128;
