@@ -25,14 +25,19 @@ impl Office {
     }
 
     /// Whether the reign goes on in which the office was taken. It ends without the guard being dropped if the instance
-    /// leaves, or gives the office up because its state cannot be trusted any more.
+    /// leaves, or gives the office up because its state cannot be trusted any more. In a forked child it is not held: it
+    /// is the parent's.
     pub fn is_held(&self) -> bool {
-        self.instance.shared().is_reigning(self.epoch)
+        let shared = self.instance.shared();
+        !shared.is_forked() && shared.is_reigning(self.epoch)
     }
 }
 
 impl Drop for Office {
     fn drop(&mut self) {
-        self.instance.shared().leave_office();
+        // In a forked child the lock may be in the hands of a thread that does not exist there.
+        if !self.instance.shared().is_forked() {
+            self.instance.shared().leave_office();
+        }
     }
 }
