@@ -51,7 +51,7 @@ fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
         if !state.show_another() {
             return Some(Err(Followed::Ended));
         }
-        let mut frames = state.session.hello();
+        let mut frames = state.hello();
         if shared.settings.purpose == Purpose::Observer {
             // It has no claims and nobody needs to know what it knows.
             frames.retain(|frame| {

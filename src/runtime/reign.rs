@@ -95,15 +95,19 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
             warden::watch(&reign);
         })
     };
-    match &warden {
-        Ok(_) => reign.accept(&listener),
+    let warden = match warden {
+        Ok(warden) => {
+            reign.accept(&listener);
+            Some(warden)
+        }
         Err(source) => {
             log::error!("cannot start a thread: {source}");
             // One that had a seat before tries again; `join` has waited for nothing else.
             shared.hopeless(Error::System { attempted: "start a thread", source });
             reign.stop(Ended::SteppedDown);
+            None
         }
-    }
+    };
     // The order matters: an instance that leaves is gone for the kernel before its connections end, and the port is
     // free before anybody is told to elect.
     let ended = reign.closed();
@@ -117,7 +121,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
         link.cut();
     }
     // It speaks for this instance's member half, which is to speak to another supervisor now.
-    if let Ok(warden) = warden {
+    if let Some(warden) = warden {
         let _ = warden.join();
     }
     shared.stand_up();
@@ -170,7 +174,7 @@ impl Reign {
     fn move_in(&self) {
         // Before the roll call, so that whoever asks after this one finds it.
         self.shared.show_as_winner();
-        let hello = self.shared.state().session.hello();
+        let hello = self.shared.state().hello();
         let gone = self.predecessor.filter(|id| self.shared.is_gone(*id));
         self.step(|machine| {
             if let Some(id) = gone {

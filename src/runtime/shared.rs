@@ -536,6 +536,16 @@ impl State {
         !self.leaving
     }
 
+    /// What a new connection begins with.
+    pub(crate) fn hello(&mut self) -> Vec<ToSupervisor> {
+        let mut frames = self.session.hello();
+        // Who forfeited has another presence than the one it began with.
+        if let (Some(presence), Some(ToSupervisor::Join(join))) = (&self.presence, frames.get_mut(1)) {
+            join.profile.presence = presence.udp_port();
+        }
+        frames
+    }
+
     /// What the instance is now.
     pub(crate) fn role(&self) -> Role {
         if matches!(self.seat, Seat::Supervisor(_)) { Role::Supervisor } else { Role::Subordinate }
