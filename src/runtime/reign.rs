@@ -425,6 +425,17 @@ impl Reign {
         core.ended.unwrap_or(Ended::FailStop)
     }
 
+    /// Leaves the office to somebody who knows more, if the window is still open: nothing was promised to anybody yet.
+    pub(super) fn step_down(&self) {
+        let mut core = self.core();
+        if core.ended.is_some() || !core.machine.is_window_open() {
+            return;
+        }
+        core.ended = Some(Ended::SteppedDown);
+        drop(core);
+        self.close_office();
+    }
+
     /// Closes the listener, so that the accept thread ends and the port is free.
     fn close_office(&self) {
         self.core().closed = true;

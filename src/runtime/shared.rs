@@ -479,6 +479,12 @@ impl Shared {
         presence::presence_gone(self.settings.mechanism, self.settings.port, id, udp)
     }
 
+    /// Whether [`Shared::is_gone`] can tell of this instance.
+    pub(crate) fn can_ask(&self, id: InstanceId) -> bool {
+        let known = |state: &State| state.session.view().contains_key(&id);
+        self.settings.mechanism != Mechanism::Datagram || known(&self.state())
+    }
+
     /// Whether anybody but this instance, of those it knows, is there to take the office.
     pub(crate) fn is_anybody_there(&self) -> bool {
         let state = self.state();

@@ -68,6 +68,12 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             }
         }
         let mut missing = missing(&reign.core());
+        if look == LAST_LOOK && missing.awaited.iter().any(|id| !reign.shared().can_ask(*id)) {
+            // A newcomer that won. Those who named the missing one to it know where to ask; it never will.
+            log::debug!("leaving the office to somebody who can tell who is gone");
+            reign.step_down();
+            continue;
+        }
         if look < LOOK_FOR_ALL {
             missing.only(reign.predecessor);
         }
