@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 
@@ -96,11 +96,14 @@ fn is_nobody_there(shared: &Shared) -> bool {
 
 fn watch(shared: &Shared) {
     let port = shared.settings.port;
-    let mut tries = 0;
+    let (mut tries, began) = (0, Instant::now());
     while !shared.is_leaving() {
-        let connected = endpoint::connect(port, CONNECT);
-        let refused = matches!(&connected, Err(failed) if failed.outcome == Connected::Refused);
-        let error = match connected.ok().map(|stream| follow(shared, stream)) {
+        let (followed, failed) = match endpoint::connect(port, CONNECT) {
+            Ok(stream) => (Some(follow(shared, stream)), None),
+            Err(failed) => (None, Some(failed)),
+        };
+        let outcome = failed.as_ref().map(|failed| failed.outcome);
+        let error = match followed {
             Some(Followed::Disconnected | Followed::Renamed) => {
                 tries = 0;
                 continue;
@@ -114,9 +117,17 @@ fn watch(shared: &Shared) {
                 Some(Error::PortUnusable { port, reason: PortReason::ForeignService })
             }
             // Between two reigns nobody listens, but somebody is there.
-            None if refused && is_nobody_there(shared) => Some(Error::NoSupervisor),
+            None if outcome == Some(Connected::Refused) && is_nobody_there(shared) => Some(Error::NoSupervisor),
             None if tries < TRIES => None,
-            None => Some(Error::NoSupervisor),
+            None => Some(match failed {
+                Some(failed) if failed.outcome == Connected::Failed => {
+                    Error::PortUnusable { port, reason: PortReason::Other(failed.error.kind()) }
+                }
+                Some(failed) if failed.outcome == Connected::TimedOut => {
+                    Error::SupervisorUnresponsive { pid: None, waited: began.elapsed() }
+                }
+                _ => Error::NoSupervisor,
+            }),
         };
         if error.is_some_and(|error| shared.hopeless(error)) {
             break;

@@ -1,5 +1,6 @@
 //! The thread that every instance has: it elects, then sits where the election put it, and begins again when that ends.
 
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut listener: Option<TcpListener> = None;
     let mut stream: Option<TcpStream> = None;
     let mut refusal = None;
+    let mut kind = ErrorKind::Other;
     while !shared.is_leaving() {
         match election.step() {
             Step::Bind => {
@@ -31,6 +33,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                     }
                     Err(failed) => {
                         log::trace!("binding: {failed}");
+                        kind = failed.error.kind();
                         failed.outcome
                     }
                 };
@@ -44,6 +47,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                     }
                     Err(failed) => {
                         log::trace!("connecting: {failed}");
+                        kind = failed.error.kind();
                         failed.outcome
                     }
                 };
@@ -83,7 +87,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                 election.paused();
             }
             Step::Unusable(why) => {
-                if shared.hopeless(unusable(shared.settings.port, why, refusal.take())) {
+                if shared.hopeless(unusable(shared.settings.port, why, refusal.take(), kind)) {
                     break;
                 }
                 shared.pause(RETRY);
@@ -95,7 +99,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     shared.end();
 }
 
-fn unusable(port: u16, why: Unusable, refusal: Option<Refusal>) -> Error {
+/// `kind` is what the kernel said last.
+fn unusable(port: u16, why: Unusable, refusal: Option<Refusal>, kind: ErrorKind) -> Error {
     let reason = match (why, refusal) {
         (Unusable::Refused, Some(refusal)) => return Error::Refused(refusal),
         (Unusable::SourcePort, _) => PortReason::SourcePort {
@@ -103,7 +108,7 @@ fn unusable(port: u16, why: Unusable, refusal: Option<Refusal>) -> Error {
         },
         (Unusable::OtherGroup, _) => PortReason::OtherGroup,
         (Unusable::Reserved, _) => PortReason::Reserved,
-        (Unusable::Failing, _) => PortReason::Other(std::io::ErrorKind::Other),
+        (Unusable::Failing, _) => PortReason::Other(kind),
         (Unusable::Foreign | Unusable::HangsUp | Unusable::Refused, _) => PortReason::ForeignService,
     };
     Error::PortUnusable { port, reason }
