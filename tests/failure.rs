@@ -702,26 +702,3 @@ fn b3_newcomers_storm_the_port_while_supervisors_are_killed() {
     }
     check_reigns(&all);
 }
-
-#[test]
-fn the_portable_presence_elects_and_survives_too() {
-    let fleet = Fleet::with("portable=1");
-    let mut members = fleet.members(6, "");
-    for _ in 0..5 {
-        let agreed = fleet.agree(&members);
-        let supervisor = members.remove(agreed.supervisor);
-        kill(&supervisor);
-        expect_reign(&members, agreed.epoch);
-        expect_ended(&members, &supervisor, "Failed");
-        assert_ids_kept(&members);
-        members.push(fleet.member(""));
-    }
-    let agreed = fleet.agree(&members);
-    let leaver = members.remove((agreed.supervisor + 1) % members.len());
-    leaver.ask("leave").unwrap();
-    expect_ended(&members, &leaver, "Left");
-    let agreed = fleet.agree(&members);
-    members[agreed.supervisor].ask("resign").unwrap();
-    fleet.agree(&members);
-    check_reigns(&members);
-}

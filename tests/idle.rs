@@ -3,11 +3,9 @@
 mod fleet;
 
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::time::Duration;
 
-use fleet::{Fleet, Member, check_reigns, kernel};
+use fleet::{Fleet, Member, Network, check_reigns, kernel};
 
 #[test]
 fn b7_no_thread_wakes_and_no_packet_is_due_while_idle() {
@@ -51,37 +49,13 @@ fn b7_no_thread_wakes_and_no_packet_is_due_while_idle() {
     assert_eq!(ends, 2 * members.len(), "the subordinates and the observer, seen from both ends");
 }
 
-/// Runs a test of this binary in a network namespace of its own, where the kernel counts nobody else's packets. Says
-/// whether the caller is the one that is to do the work.
-fn alone_on_the_network(test: &str) -> bool {
-    const ALONE: &str = "BELLWETHER_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let script = "ip link set lo up || exit 77; exec \"$0\" --exact \"$1\" --nocapture";
-    let status = Command::new("unshare")
-        .args(["--map-root-user", "--net", "sh", "-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .arg(test)
-        .env(ALONE, "1")
-        .status();
-    match status {
-        Ok(status) if status.success() => false,
-        // The test itself fails with 101; everything else is `unshare` or `ip` failing before it.
-        Ok(status) if status.code() == Some(101) || status.signal().is_some() => panic!("failed in its namespace"),
-        other => {
-            println!("there is no namespace of its own to be had ({other:?}): other programs' packets count here");
-            true
-        }
-    }
-}
-
 #[test]
 fn c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_for_a_lost_packet() {
-    if !alone_on_the_network(
-        "c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_for_a_lost_packet",
-    ) {
-        return;
+    const NAME: &str = "c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_for_a_lost_packet";
+    match fleet::network(NAME) {
+        Network::Elsewhere => return,
+        Network::Own => {}
+        Network::Shared => println!("other programs' packets count here"),
     }
     const COUNTERS: [&str; 4] = ["ListenOverflows", "ListenDrops", "TCPSynRetrans", "TCPTimeouts"];
     let count = || COUNTERS.map(|name| (name, kernel::counter(name)));

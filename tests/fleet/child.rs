@@ -2,6 +2,7 @@
 //! output, one numbered line each.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -20,6 +21,8 @@ struct Desk {
     offices: Mutex<BTreeMap<String, Office>>,
     /// Receivers that nobody reads for now.
     unread: Mutex<BTreeMap<String, Receiver<Event>>>,
+    /// What keeps this process from opening more.
+    hoard: Mutex<Vec<File>>,
     written: Mutex<u64>,
     /// Stop the whole process as soon as an instance of it has won the port.
     freeze: AtomicBool,
@@ -228,6 +231,15 @@ impl Desk {
                         }
                     });
                 }
+                Ok(String::new())
+            }
+            "starve" => {
+                // So many descriptors are left.
+                let limit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
+                rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("a lower limit");
+                let mut hoard: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+                hoard.truncate(hoard.len() - key.parse::<usize>().expect("a count"));
+                *lock(&self.hoard) = hoard;
                 Ok(String::new())
             }
             "freeze" => {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -562,6 +563,16 @@ pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until an observer in this process has tried to connect several times and found nobody who listens.
+pub fn in_vain(process: &Process, port: u16) {
+    eventually("the observer has tried", || {
+        // It sleeps between two tries, and its thread has little else to sleep for.
+        let threads = kernel::switches(process.pid);
+        threads.values().any(|(name, count)| name == "bw-observer" && *count > 5)
+    });
+    assert!(!kernel::is_listened_on(port));
+}
+
 /// All reigns that these instances have reported: every epoch has one supervisor, every instance saw them rise, and of
 /// every reign at most one instance says that it was its own.
 pub fn check_reigns(members: &[Member]) -> BTreeMap<u64, String> {
@@ -583,6 +594,42 @@ pub fn check_reigns(members: &[Member]) -> BTreeMap<u64, String> {
         }
     }
     reigns
+}
+
+/// What network a test that wants one for itself has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The test has run in a network namespace of its own, and passed; there is nothing left to do.
+    Elsewhere,
+    /// This is that run: the kernel counts nobody else's packets, and its settings may be changed.
+    Own,
+    /// No namespace is to be had; the network is the machine's.
+    Shared,
+}
+
+/// Runs the test of this name, of this binary, in a network namespace of its own, and says to each of the two runs which
+/// one it is.
+pub fn network(test: &str) -> Network {
+    const ALONE: &str = "BELLWETHER_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return Network::Own;
+    }
+    let script = "ip link set lo up || exit 77; exec \"$0\" --exact \"$1\" --nocapture";
+    let status = Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", script])
+        .arg(std::env::current_exe().expect("the path of this test"))
+        .arg(test)
+        .env(ALONE, "1")
+        .status();
+    match status {
+        Ok(status) if status.success() => Network::Elsewhere,
+        // The test itself fails with 101; everything else is `unshare` or `ip` failing before it.
+        Ok(status) if status.code() == Some(101) || status.signal().is_some() => panic!("failed in its namespace"),
+        other => {
+            println!("there is no namespace of its own to be had: {other:?}");
+            Network::Shared
+        }
+    }
 }
 
 /// Two threads that do nothing but keep the processors busy, until dropped.

@@ -1,0 +1,251 @@
+//! What a forked child may do with the instance of its parent: nothing, and its parent does not even notice.
+
+mod fleet;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bellwether::{Error, Event, Group, Instance, Office, Role};
+use crossbeam::channel::Receiver;
+use fleet::{Fleet, Member, eventually};
+
+/// A forked child of this process. It ends with its work, or is killed.
+struct Child {
+    pid: libc::pid_t,
+    words: UnixStream,
+}
+
+impl Child {
+    /// Forks. The child does this work, says how it went, and ends without running anything else of this process.
+    fn fork(work: impl FnOnce(&mut UnixStream) -> Result<(), String>) -> Self {
+        let (words, mut own) = UnixStream::pair().unwrap();
+        // SAFETY: the child has only this thread. It calls the library, which takes no lock in a forked child before it
+        // knows that it is one, and the allocator, which the C library makes usable after a fork; and it leaves with
+        // `_exit`, so that no destructor, test harness or buffer of the parent runs twice.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+        if pid > 0 {
+            return Self { pid, words };
+        }
+        drop(words);
+        let said = catch_unwind(AssertUnwindSafe(|| work(&mut own))).unwrap_or_else(|_| Err("it panicked".to_owned()));
+        let _ = own.write_all(said.err().unwrap_or_default().as_bytes());
+        // SAFETY: ends the process, and returns to nobody.
+        unsafe { libc::_exit(0) }
+    }
+
+    /// Waits for its end, and that it had nothing to complain about.
+    fn finish(mut self) {
+        // Only a child that hangs, in a test that has failed, takes so long.
+        self.words.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut complaint = String::new();
+        let read = self.words.read_to_string(&mut complaint);
+        assert!(read.is_ok(), "the child hangs: {read:?}");
+        assert_eq!(complaint, "");
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // SAFETY: the number is that of an own child which nobody else waits for, so it cannot be another process's.
+        unsafe {
+            libc::kill(self.pid, libc::SIGKILL);
+            libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// A fleet in which this process has an instance as well.
+struct Mixed {
+    /// An option, so that a forked child can drop its copy of it.
+    own: Option<Instance>,
+    events: Receiver<Event>,
+    members: Vec<Member>,
+    fleet: Fleet,
+}
+
+impl Mixed {
+    /// With three others; the own instance has this role.
+    fn new(role: Role) -> Self {
+        let fleet = Fleet::with("limit=none");
+        let group = || Group::new(fleet.group.clone()).unwrap().port(fleet.port).window_limit(None);
+        let mut members = Vec::new();
+        if role == Role::Subordinate {
+            members.push(fleet.member(""));
+        }
+        let own = group().join().unwrap();
+        let events = own.events();
+        while members.len() < 3 {
+            members.push(fleet.member(""));
+        }
+        let mixed = Self { own: Some(own), events, members, fleet };
+        assert_eq!(mixed.own().role(), role);
+        mixed.settle(4);
+        mixed
+    }
+
+    fn own(&self) -> &Instance {
+        self.own.as_ref().unwrap()
+    }
+
+    /// Waits until everybody, this process included, has the same registry of so many.
+    fn settle(&self, total: usize) {
+        eventually("all have the same registry", || {
+            let own: Vec<_> = self.own().registry().iter().map(|entry| entry.id.to_string()).collect();
+            let same = |member: &Member| {
+                let status = member.status();
+                status.epoch == self.own().epoch().number() && status.registry.iter().map(|row| &row.id).eq(&own)
+            };
+            own.len() == total && self.members.iter().all(same)
+        });
+    }
+
+    /// That since the last call nothing has ended, and that one can still come and go.
+    fn assert_undisturbed(&self, epoch: u64) {
+        let visitor = self.fleet.member("");
+        self.settle(5);
+        visitor.ask("leave").unwrap();
+        self.settle(4);
+        assert_eq!(self.own().epoch().number(), epoch);
+        for event in self.events.try_iter() {
+            let visit = match &event {
+                Event::Joined(entry) | Event::Ended { entry, .. } => entry.id.to_string() == visitor.id,
+                _ => false,
+            };
+            assert!(visit || matches!(event, Event::Joined(_)), "{event:?}");
+        }
+        for member in &self.members {
+            for kind in ["disconnected", "hung", "forfeited"] {
+                assert_eq!(member.events(0, kind).len(), 0, "{kind} at {}", member.id);
+            }
+        }
+    }
+}
+
+/// That a call has ended in `Forked` and nothing else.
+fn forked<T: std::fmt::Debug>(call: &str, outcome: Result<T, Error>) -> Result<(), String> {
+    match outcome {
+        Err(Error::Forked) => Ok(()),
+        other => Err(format!("{call}: {other:?}")),
+    }
+}
+
+/// Everything that a child can try with an instance, up to dropping it.
+fn misuse(instance: &mut Option<Instance>) -> Result<(), String> {
+    let own = instance.take().ok_or("no instance")?;
+    forked("office", own.office())?;
+    forked("try_office", own.try_office())?;
+    forked("office_timeout", own.office_timeout(Duration::from_secs(60)))?;
+    forked("resign", own.resign())?;
+    forked("resign_timeout", own.resign_timeout(Duration::from_secs(60)))?;
+    drop(own.clone());
+    own.leave();
+    forked("office after leave", own.office())?;
+    drop(own);
+    Ok(())
+}
+
+#[test]
+fn a_forked_child_is_told_so_and_its_parent_is_undisturbed() {
+    for role in [Role::Supervisor, Role::Subordinate] {
+        let mut mixed = Mixed::new(role);
+        let epoch = mixed.own().epoch().number();
+        for _ in 0..3 {
+            Child::fork(|_| misuse(&mut mixed.own)).finish();
+            mixed.assert_undisturbed(epoch);
+        }
+        // The parent's own calls are what they were.
+        match role {
+            Role::Supervisor => drop(mixed.own().try_office().unwrap()),
+            Role::Subordinate => assert!(matches!(mixed.own().try_office(), Err(Error::WouldBlock))),
+        }
+        mixed.own().leave();
+        for member in &mixed.members {
+            member.event(0, "the end of the parent", |event| {
+                (event.kind() == "ended" && event.get("reason") == Some("Left")).then_some(())
+            });
+        }
+    }
+}
+
+#[test]
+fn a_forked_child_that_joins_is_a_member_of_its_own() {
+    for role in [Role::Supervisor, Role::Subordinate] {
+        let mut mixed = Mixed::new(role);
+        let epoch = mixed.own().epoch().number();
+        let parent = mixed.own().id();
+        let group = Group::new(mixed.fleet.group.clone()).unwrap().port(mixed.fleet.port).label("child");
+        let child = Child::fork(|_| {
+            drop(mixed.own.take());
+            let own = group.join().map_err(|error| error.to_string())?;
+            let registry = own.registry();
+            let entry = registry.iter().find(|entry| entry.id == own.id()).ok_or("it is not in its registry")?;
+            if registry.len() != 5 || own.role() != Role::Subordinate || own.id() == parent {
+                return Err(format!("{own:?}"));
+            }
+            if entry.pid != std::process::id() || entry.label != "child" {
+                return Err(format!("{entry:?}"));
+            }
+            own.leave();
+            Ok(())
+        });
+        let pid = child.pid.unsigned_abs();
+        child.finish();
+        for member in &mixed.members {
+            let fields = [("pid", pid.to_string()), ("reason", "Left".to_owned())];
+            member.expect(0, "ended", &fields.each_ref().map(|(name, value)| (*name, value.as_str())));
+        }
+        mixed.settle(4);
+        assert_eq!(mixed.own().epoch().number(), epoch);
+    }
+}
+
+#[test]
+fn an_office_stays_with_the_parent() {
+    let mixed = Mixed::new(Role::Supervisor);
+    let epoch = mixed.own().epoch().number();
+    let mut office: Option<Office> = Some(mixed.own().office().unwrap());
+    Child::fork(|_| {
+        let office = office.take().ok_or("no office")?;
+        if office.is_held() {
+            return Err("the child has the office as well".to_owned());
+        }
+        drop(office);
+        Ok(())
+    })
+    .finish();
+    let office = office.unwrap();
+    assert!(office.is_held());
+    assert!(matches!(mixed.own().resign_timeout(Duration::from_millis(50)), Err(Error::TimedOut { .. })));
+    drop(office);
+    mixed.assert_undisturbed(epoch);
+    mixed.own().resign().unwrap();
+    assert_eq!(mixed.own().role(), Role::Subordinate);
+}
+
+#[test]
+fn a_child_that_was_forked_in_the_middle_of_something_does_not_hang() {
+    let mut mixed = Mixed::new(Role::Supervisor);
+    let epoch = mixed.own().epoch().number();
+    let mut office = Some(mixed.own().office().unwrap());
+    let crowd = mixed.fleet.process();
+    for _ in 0..40 {
+        let joining: Vec<_> = (0..10).map(|_| mixed.fleet.join_in(&crowd, "")).collect();
+        // The locks of the library are taken again and again by its threads, and a child finds them as they were.
+        for _ in 0..3 {
+            Child::fork(|_| {
+                drop(office.take());
+                misuse(&mut mixed.own)
+            })
+            .finish();
+        }
+        let joined: Vec<_> = joining.into_iter().map(|joining| mixed.fleet.joined(joining)).collect();
+        let leaving: Vec<_> = joined.iter().map(|member| member.say("leave")).collect();
+        leaving.into_iter().for_each(|leaving| drop(crowd.answer(leaving).unwrap()));
+    }
+    assert!(office.take().is_some_and(|office| office.is_held()));
+    mixed.settle(4);
+    assert_eq!(mixed.own().epoch().number(), epoch);
+}
