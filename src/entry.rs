@@ -17,6 +17,19 @@ pub enum Role {
 }
 
 /// One instance in the registry.
+///
+/// ```
+/// # fn main() -> Result<(), bellwether::Error> {
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+/// # let group = bellwether::Group::new("photo-sync")?.port(port);
+/// let instance = group.label("worker 3").payload(*b"ipc:7").join()?;
+/// let registry = instance.registry();
+/// let own = registry.iter().find(|entry| entry.id == instance.id()).expect("every instance has an entry");
+/// assert_eq!((own.label.as_str(), own.payload.as_slice()), ("worker 3", &b"ipc:7"[..]));
+/// assert_eq!(own.pid, std::process::id());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {

@@ -12,6 +12,21 @@ use crate::runtime::lock;
 use crate::wire::message::EndReason;
 
 /// Something that happened in the group.
+///
+/// ```
+/// use bellwether::{Event, Role};
+///
+/// fn tell(event: &Event) -> String {
+///     match event {
+///         Event::Reign { role: Role::Supervisor, .. } => "this copy leads".to_owned(),
+///         Event::Reign { supervisor, .. } => format!("{supervisor} leads"),
+///         Event::Disconnected { supervisor, .. } => format!("{supervisor} is gone; the election is on"),
+///         Event::Ended { entry, reason } => format!("process {} has ended: {reason:?}", entry.pid),
+///         other => format!("{other:?}"), // more may come
+///     }
+/// }
+/// # assert_eq!(tell(&Event::Missed(3)), "Missed(3)");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

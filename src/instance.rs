@@ -69,6 +69,29 @@ impl Instance {
     ///
     /// It holds 1024 events; a receiver that lags further behind misses some and is told how many with
     /// [`Event::Missed`]. It ends when the instance leaves.
+    ///
+    /// ```
+    /// use bellwether::{EndReason, Event, Group};
+    ///
+    /// # fn main() -> Result<(), bellwether::Error> {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    /// let group = Group::new("photo-sync")?.port(port);
+    /// let instance = group.clone().join()?;
+    /// let events = instance.events();
+    /// drop(group.label("visitor").join()?);
+    /// for event in &events {
+    ///     match event {
+    ///         Event::Joined(entry) => println!("{} is there", entry.label),
+    ///         Event::Ended { entry, reason } => {
+    ///             assert_eq!((entry.label.as_str(), reason), ("visitor", EndReason::Left));
+    ///             break;
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events(&self) -> Receiver<Event> {
         self.shared().hub.subscribe()
     }
@@ -77,6 +100,18 @@ impl Instance {
     ///
     /// While it waits, the present supervisor is asked every few seconds whether it answers; if not, [`Event::Hung`] is
     /// emitted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bellwether::Error> {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    /// # let group = bellwether::Group::new("photo-sync")?.port(port);
+    /// let instance = group.join()?;
+    /// let office = instance.office()?; // the first copy has it at once, the others wait
+    /// println!("tidying up, with token {}", office.token());
+    /// drop(office); // from here on it can be handed over
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -114,6 +149,21 @@ impl Instance {
     ///
     /// No instance loses anything it holds. If none of the others takes the office within a second of trying, this
     /// instance takes it again, and that is no error.
+    ///
+    /// ```
+    /// use bellwether::{Error, Group, Role};
+    ///
+    /// # fn main() -> Result<(), bellwether::Error> {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    /// let group = Group::new("photo-sync")?.port(port);
+    /// let old = group.clone().join()?;
+    /// assert!(matches!(old.resign(), Err(Error::NoHeir)));
+    /// let heir = group.join()?;
+    /// old.resign()?;
+    /// assert_eq!((old.role(), heir.role()), (Role::Subordinate, Role::Supervisor));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -20,6 +20,18 @@ use crate::wire::message::Refusal;
 /// Reads the registry without being in it: it never becomes supervisor and nobody waits for it.
 ///
 /// It follows the group from reign to reign. Dropping it ends it.
+///
+/// ```
+/// # fn main() -> Result<(), bellwether::Error> {
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+/// # let group = bellwether::Group::new("photo-sync")?.port(port);
+/// let instance = group.clone().join()?;
+/// let observer = group.observe()?;
+/// assert_eq!(observer.registry(), instance.registry());
+/// assert_eq!(observer.supervisor(), Some(instance.id()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Observer {
     shared: Arc<Shared>,
