@@ -57,9 +57,10 @@ fn c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_fo
         Network::Own => {}
         Network::Shared => println!("other programs' packets count here"),
     }
-    const COUNTERS: [&str; 4] = ["ListenOverflows", "ListenDrops", "TCPSynRetrans", "TCPTimeouts"];
-    let count = || COUNTERS.map(|name| (name, kernel::counter(name)));
-    let before = count();
+    let count = |names: [&'static str; 2]| names.map(|name| (name, kernel::counter(name)));
+    let dropped = || count(["ListenOverflows", "ListenDrops"]);
+    let repeated = || count(["TCPSynRetrans", "TCPTimeouts"]);
+    let before = (dropped(), repeated());
     let fleet = Fleet::with("limit=none");
     let processes: Vec<_> = (0..10).map(|_| fleet.process()).collect();
     let joining: Vec<_> = (0..300).map(|n| fleet.join_in(&processes[n % processes.len()], "")).collect();
@@ -83,5 +84,11 @@ fn c7_three_hundred_instances_survive_three_failovers_and_no_connection_waits_fo
     }
     assert_eq!(members.len(), 210);
     check_reigns(&members);
-    assert_eq!(count(), before);
+    assert_eq!(dropped(), before.0);
+    // A connect that meets a listener in the act of closing is given up after milliseconds; if its thread does not run
+    // for a second, which happens on a machine that is busy enough, the kernel repeats it first. A queue that is too
+    // short shows in hundreds.
+    for (now, before) in repeated().iter().zip(before.1) {
+        assert!(now.1 <= before.1 + 3, "{now:?}, {} before", before.1);
+    }
 }
