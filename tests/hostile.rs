@@ -133,7 +133,7 @@ fn b3_a_survivor_that_is_answered_at_the_door_can_be_granted_things_afterwards()
     let fleet = Fleet::with("limit=none");
     let id = InstanceId::new(7);
     let _presence = show(format!("bellwether/{}/{id}", fleet.port));
-    let _membership = show(format!("bellwether/{}/{id}/m", fleet.port));
+    let _membership = show(format!("bellwether/{}/{id}/m/0000000000000001", fleet.port));
     let joining = fleet.joining("");
     fleet::eventually("the winner listens", || fleet::kernel::is_listened_on(fleet.port));
     // All it has to say is there when the winner takes its connection, and completes the window.
@@ -164,7 +164,8 @@ fn b3_a_survivor_that_is_answered_at_the_door_can_be_granted_things_afterwards()
 fn the_office_begins_when_everyone_has_been_told_of_the_reign() {
     let fleet = Fleet::with("limit=none payload=4096");
     let ids = [7, 8, 9].map(InstanceId::new);
-    let shown = ids.map(|id| ["", "/m"].map(|sort| show(format!("bellwether/{}/{id}{sort}", fleet.port))));
+    let shown =
+        ids.map(|id| ["", "/m/0000000000000001"].map(|sort| show(format!("bellwether/{}/{id}{sort}", fleet.port))));
     let joining = fleet.joining("");
     fleet::eventually("the winner listens", || fleet::kernel::is_listened_on(fleet.port));
     // They say all that is awaited and cannot be told much: as long as they may still be, a later supervisor that learns

@@ -273,10 +273,6 @@ impl Reign {
             if core.machine.is_complete() {
                 core.machine.close(clock::nanoseconds());
             }
-            // Before the own instance hears of the reign, if nobody else has to.
-            if core.machine.is_open() && !self.open.swap(true, Ordering::AcqRel) {
-                self.shared.opened();
-            }
             let outputs = core.machine.take_outputs();
             if outputs.is_empty() {
                 break;
@@ -331,11 +327,24 @@ impl Reign {
                 }
             }
         }
+        if core.machine.is_open() {
+            self.open();
+        }
         touched.iter().filter_map(|id| core.links.get(id).cloned()).collect()
+    }
+
+    fn open(&self) {
+        if !self.open.swap(true, Ordering::AcqRel) {
+            self.shared.opened();
+        }
     }
 
     /// The supervisor's own instance hears like any other, but at once.
     fn tell_own(&self, machine: &mut Supervisor, frame: ToMember) {
+        // If nobody else has to hear of the reign, it is open for whoever wakes up for this.
+        if machine.is_open() && matches!(frame, ToMember::Welcome(_) | ToMember::Opened(_)) {
+            self.open();
+        }
         match self.shared.receive(frame) {
             Ok(replies) => replies.into_iter().for_each(|reply| machine.frame(LinkId::LOCAL, reply)),
             Err(misplaced) => panic!("own member half and supervisor disagree: {}", misplaced.0),
