@@ -184,13 +184,13 @@ impl Instance {
 
     fn resign_within(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let shared = self.unforked()?;
-        let epoch = self.epoch();
-        let reign = shared.prepare_resignation(timeout)?;
+        let (reign, epoch) = shared.prepare_resignation(timeout)?;
         reign.stop(Ended::Resigned);
         shared.wait_after(epoch, timeout)
     }
 
-    /// Leaves the group. What it held is released, and the others see it end as left. Blocks until all its sockets are
+    /// Leaves the group. What it held is released, and the others see it end as left (as failed if it leaves during an
+    /// election, when there is nobody to tell). Blocks until all its sockets are
     /// closed: if it was the last one, the port is free afterwards. Other clones see [`Error::Left`] from then on.
     pub fn leave(&self) {
         self.handle.leave();

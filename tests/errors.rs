@@ -126,8 +126,8 @@ fn no_supervisor_only_when_there_is_nobody() {
     let observing = observe("window");
     fleet::eventually("the observer is connected", || {
         let own = |c: &kernel::Connection| c.state == kernel::State::Established && c.local == fleet.port;
-        // The other member, both observers.
-        kernel::connections(fleet.port).iter().filter(|c| own(c)).count() == 3
+        // Both observers; the other member is stopped.
+        kernel::connections(fleet.port).iter().filter(|c| own(c)).count() == 2
     });
     stopped.process.resume();
     watcher.answer(observing).unwrap();

@@ -100,8 +100,8 @@ pub enum Notice {
     Joined(Entry),
     /// An entry changed.
     Changed(Entry),
-    /// An entry ended.
-    Ended(Entry, EndReason),
+    /// An entry ended, and who reigned when it last stood there.
+    Ended(Entry, EndReason, Option<InstanceId>),
     /// A request has a place in the queue, and how many are ahead.
     Queued(Request, u32),
     /// A request is granted.
@@ -423,7 +423,7 @@ impl Session {
         for (id, entry) in old.iter().filter(|(id, _)| !self.view.contains_key(id)) {
             let reason =
                 departed.iter().find(|(ended, _)| ended == id).map_or(EndReason::Failed, |(_, reason)| *reason);
-            effects.push(Effect::Tell(Notice::Ended(entry.clone(), reason)));
+            effects.push(Effect::Tell(Notice::Ended(entry.clone(), reason, self.predecessor)));
         }
         for (id, entry) in &self.view {
             match old.get(id) {
@@ -442,7 +442,7 @@ impl Session {
         self.stamp = next;
         for (id, reason) in delta.ended {
             if let Some(entry) = self.view.remove(&id) {
-                effects.push(Effect::Tell(Notice::Ended(entry, reason)));
+                effects.push(Effect::Tell(Notice::Ended(entry, reason, self.supervisor)));
             }
         }
         for entry in delta.entries {

@@ -103,6 +103,8 @@ fn read(shared: &Shared, peer: &Peer) -> Result<Followed, Followed> {
                 frame => {
                     let welcome = matches!(frame, ToMember::Welcome(_));
                     match shared.receive(frame) {
+                        // A member that a newcomer could not find if it won must not ask for anything.
+                        Ok(_) if welcome && !shared.is_shown() => return Ok(Followed::Ended),
                         Ok(replies) => answer(peer, &replies),
                         Err(Misplaced(why)) => {
                             log::warn!("the supervisor broke the protocol: {why}");

@@ -152,13 +152,29 @@ impl Outbox {
     }
 }
 
-fn write_through(mut stream: &TcpStream, bytes: &[u8], watched: bool) -> io::Result<()> {
-    stream.write_all(bytes)?;
+/// Writes all of it. The stream's own time-out is for each piece that the kernel takes; a peer that reads a little now
+/// and then must not keep the writer any longer than a slow reader of so many bytes needs.
+fn write_through(mut stream: &TcpStream, mut bytes: &[u8], watched: bool) -> io::Result<()> {
+    let until = Instant::now() + Outbox::WRITE_TIMEOUT + Duration::from_micros(bytes.len() as u64 / SLOW_READER);
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if !bytes.is_empty() && Instant::now() > until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
     if watched && !endpoint::wait_sent(stream, Outbox::WRITE_TIMEOUT)? {
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(())
 }
+
+/// Bytes per microsecond that a peer takes at least, if it runs.
+const SLOW_READER: u64 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::link::{Link, Reader};
 use super::outbox::Flushed;
@@ -53,8 +53,8 @@ pub(crate) struct Reign {
     /// Everyone accounted for has been written that the reign is open. Until then a successor could begin one that
     /// counts the same.
     open: AtomicBool,
-    /// Connections had to be turned away: somebody who is waited for may be among them.
-    pub(super) crowded: AtomicBool,
+    /// When a connection had to be turned away last: somebody who is waited for may have been behind it.
+    crowded: Mutex<Option<Instant>>,
     /// Who reigned before: most likely gone, and the first to be asked after.
     pub(super) predecessor: Option<InstanceId>,
     listener: Mutex<Option<Arc<TcpListener>>>,
@@ -163,7 +163,7 @@ impl Reign {
             knocker: AtomicU16::new(0),
             knocked: AtomicU64::new(0),
             open: AtomicBool::new(false),
-            crowded: AtomicBool::new(false),
+            crowded: Mutex::new(None),
             predecessor,
             listener: Mutex::new(Some(listener.clone())),
         }
@@ -445,6 +445,15 @@ impl Reign {
         self.close_office();
     }
 
+    fn note_crowd(&self) {
+        *lock(&self.crowded) = Some(Instant::now());
+    }
+
+    /// Whether a connection was turned away not longer ago than this.
+    pub(super) fn was_crowded_within(&self, time: Duration) -> bool {
+        lock(&self.crowded).is_some_and(|at| at.elapsed() < time)
+    }
+
     /// Closes the listener, so that the accept thread ends and the port is free.
     fn close_office(&self) {
         self.core().closed = true;
@@ -479,7 +488,7 @@ impl Reign {
                             Ok(visitor) => admitted.extend(visitor),
                             Err(error) => {
                                 log::warn!("connection from {peer} cannot be served: {error}");
-                                self.crowded.store(true, Ordering::Release);
+                                self.note_crowd();
                             }
                         }
                     }
@@ -493,7 +502,7 @@ impl Reign {
                     // Without a descriptor it fails even when nobody is at the door, for as long as that lasts.
                     let level = if pause == FIRST_PAUSE { log::Level::Warn } else { log::Level::Trace };
                     log::log!(level, "accepting a connection failed: {error}");
-                    self.crowded.store(true, Ordering::Release);
+                    self.note_crowd();
                     // No descriptor is left, or the peer has hung up already. Bounded, or this would spin.
                     let core = self.core();
                     if core.ended.is_none() {
@@ -568,7 +577,7 @@ impl Reign {
         };
         if let Err(error) = spawn("bw-link", serve) {
             log::warn!("cannot start a thread for a connection: {error}");
-            self.crowded.store(true, Ordering::Release);
+            self.note_crowd();
             turn_away(&link);
             self.ended(link.id);
         }

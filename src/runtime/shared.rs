@@ -270,6 +270,11 @@ impl Shared {
         Ok(replies)
     }
 
+    /// Whether the kernel shows this instance as a member, if it is to be one.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.state().presence.as_ref().is_none_or(Presence::is_member)
+    }
+
     /// Tells the application of the end of a reign, now that the election is decided or takes longer.
     fn tell_end(&self, state: &mut State) {
         if let Some((supervisor, at)) = state.untold.take() {
@@ -291,8 +296,8 @@ impl Shared {
             }
             Notice::Joined(entry) => Event::Joined(Entry::from_wire(&entry, state.session.supervisor())),
             Notice::Changed(entry) => Event::Changed(Entry::from_wire(&entry, state.session.supervisor())),
-            Notice::Ended(entry, reason) => {
-                Event::Ended { entry: Entry::from_wire(&entry, state.session.supervisor()), reason }
+            Notice::Ended(entry, reason, supervisor) => {
+                Event::Ended { entry: Entry::from_wire(&entry, supervisor), reason }
             }
             Notice::Pong(n) => {
                 if let Some(question) = &mut state.question {
@@ -427,16 +432,16 @@ impl Shared {
     }
 
     /// Waits until no office guard is left and lets none be taken from then on.
-    pub(crate) fn prepare_resignation(&self, timeout: Option<Duration>) -> Result<Arc<Reign>, Error> {
+    pub(crate) fn prepare_resignation(&self, timeout: Option<Duration>) -> Result<(Arc<Reign>, Epoch), Error> {
         let began = Instant::now();
         let mut state = self.state();
         loop {
             if state.leaving {
                 return Err(Error::Left);
             }
-            if state.reigning().is_none() || state.resigning {
+            let Some(epoch) = state.reigning().filter(|_| !state.resigning) else {
                 return Err(Error::NotSupervisor);
-            }
+            };
             let me = state.session.id();
             if !state.session.view().keys().any(|id| *id != me) {
                 return Err(Error::NoHeir);
@@ -445,7 +450,7 @@ impl Shared {
             if state.offices == 0 {
                 let reign = reign.clone();
                 state.resigning = true;
-                return Ok(reign);
+                return Ok((reign, epoch));
             }
             state = self.wait_within(state, began, timeout)?;
         }
@@ -571,7 +576,7 @@ impl State {
 
 fn show(presence: &mut Presence) {
     if let Err(error) = presence.join() {
-        // The next supervisor will not see this instance by itself; those that know it will still name it.
+        // The next supervisor would not see this instance by itself: it may ask for nothing, see `is_shown`.
         log::error!("cannot show membership to the kernel: {error}");
     }
 }

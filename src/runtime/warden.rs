@@ -20,6 +20,11 @@ const LOOK_FOR_ALL: Duration = Duration::from_millis(3);
 /// Looks are never further apart than this.
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
+/// A slice of counted time is no shorter than this: each costs a connection.
+const LEAST_SLICE: Duration = Duration::from_millis(50);
+/// Whoever is turned away at the door is back within this, if it lives.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+
 /// Who is missing at one moment.
 struct Missing {
     awaited: Vec<InstanceId>,
@@ -84,14 +89,18 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             continue;
         }
         look = (look * 2).min(LAST_LOOK);
+        if reign.shared().settings.window_limit.is_none() {
+            continue; // Time decides nothing.
+        }
         let Some(began) = slice else {
             slice = begin_slice(reign);
             continue;
         };
-        if is_drained(reign) {
-            reign.step(|machine| machine.time(began.elapsed(), true));
+        let elapsed = began.elapsed();
+        if elapsed >= LEAST_SLICE && is_drained(reign) {
+            reign.step(|machine| machine.time(elapsed, true));
             slice = begin_slice(reign);
-        } else if began.elapsed() > Supervisor::SLICE * 10 {
+        } else if elapsed > Supervisor::SLICE * 10 {
             // The knock was lost, or somebody dribbles: a slice that was not proved does not count.
             slice = begin_slice(reign);
         }
@@ -130,7 +139,6 @@ fn seek(reign: &Reign, missing: &Missing) {
 fn begin_slice(reign: &Reign) -> Option<Instant> {
     let began = Instant::now();
     reign.slice.fetch_add(1, Ordering::AcqRel);
-    reign.crowded.store(false, Ordering::Release);
     let announce = |source| reign.knocker.store(source, Ordering::Release);
     match endpoint::knock(reign.shared().settings.port, Supervisor::SLICE, announce) {
         Ok(()) => Some(began),
@@ -148,5 +156,5 @@ fn is_drained(reign: &Reign) -> bool {
     let accepted = reign.knocked.load(Ordering::Acquire) == slice;
     let core = reign.core();
     let silent = |id| core.links.get(id).is_none_or(|link| link.proved.load(Ordering::Acquire) >= slice);
-    accepted && !reign.crowded.load(Ordering::Acquire) && core.unfinished.iter().all(silent)
+    accepted && !reign.was_crowded_within(TURNED_AWAY) && core.unfinished.iter().all(silent)
 }

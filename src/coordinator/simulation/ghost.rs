@@ -157,7 +157,7 @@ impl World {
             Notice::Reign(..) => {
                 self.ghost.born.entry(id).or_insert(stamp);
             }
-            Notice::Ended(entry, _) if self.ghost.born.get(&entry.id).is_some_and(|born| *born < stamp) => {
+            Notice::Ended(entry, ..) if self.ghost.born.get(&entry.id).is_some_and(|born| *born < stamp) => {
                 self.notes(i).ended.insert(entry.id);
             }
             Notice::Joined(entry) => {

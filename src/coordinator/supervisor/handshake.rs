@@ -55,7 +55,9 @@ impl Supervisor {
             return;
         }
         let Some(join) = submission.join.take() else { return };
-        if self.registry.get(id).is_none() && self.registry.len() >= self.settings.member_limit as usize {
+        let is_fresh = join.stamp == Stamp::default();
+        if is_fresh && self.registry.get(id).is_none() && self.seats_but_for(id) >= self.settings.member_limit as usize
+        {
             return self.refuse(link, Refusal::Full { limit: self.settings.member_limit });
         }
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self
@@ -65,7 +67,6 @@ impl Supervisor {
         else {
             return;
         };
-        let is_fresh = join.stamp == Stamp::default();
         if self.is_window_open() && !is_fresh {
             self.survivor(link, id, join, *submission);
         } else if matches!(self.registry.get(id).map(|m| m.place), Some(Place::Aside(_))) {
@@ -77,6 +78,16 @@ impl Supervisor {
             // Set aside beyond the limit, or over the limit in a window: the id has ended and never comes back.
             self.forfeit(link, id);
         }
+    }
+
+    /// How many seats this newcomer may not have: those of members, and in a window also those of whoever else is
+    /// awaited. A survivor is never turned away for want of one.
+    fn seats_but_for(&self, id: InstanceId) -> usize {
+        let awaited = match &self.phase {
+            Phase::Window(window) => window.awaited().chain(window.unnamed()).filter(|other| *other != id).count(),
+            _ => 0,
+        };
+        self.registry.len() + awaited
     }
 
     fn newcomer(&mut self, link: LinkId, id: InstanceId, join: Join) {
@@ -124,5 +135,87 @@ impl Supervisor {
         self.claimants.remove(&id);
         self.send(link, ToMember::Forfeited);
         self.close_link(link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::super::window::RollCall;
+    use super::super::Settings;
+    use super::*;
+    use crate::ident::{Attempt, Epoch, Name, Tag, Token};
+    use crate::wire::message::{Profile, ToSupervisor, Trust};
+
+    fn group() -> Name {
+        Name::new("group").expect("a short name")
+    }
+
+    /// Everything that an instance says at first; `known` is its last closed view, without one it is a newcomer.
+    fn say_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
+        let hello = Hello {
+            wire: WIRE_VERSION,
+            purpose: Purpose::Member,
+            trust: Trust::Open,
+            id: InstanceId::new(number),
+            attempt: Attempt::new(1),
+        };
+        let n = u64::from(!known.is_empty());
+        let profile =
+            Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
+        let stamp = Stamp { epoch: Epoch::new(n), n };
+        let join = Join { group: group(), stamp, epoch: stamp.epoch, base: Token::default(), profile };
+        let known = known.iter().copied().map(InstanceId::new).collect();
+        supervisor.connected(link);
+        for frame in [
+            ToSupervisor::Hello(hello),
+            ToSupervisor::Join(join),
+            ToSupervisor::Names(NameSort::Known, known),
+            ToSupervisor::ClaimsEnd,
+        ] {
+            supervisor.frame(link, frame);
+        }
+    }
+
+    fn told(supervisor: &mut Supervisor, link: LinkId) -> Vec<ToMember> {
+        let outputs = supervisor.take_outputs().into_iter();
+        outputs
+            .filter_map(|output| match output {
+                Output::Send(to, frame) if to == link => Some(frame),
+                Output::Cast(to, frame) if to.contains(&link) => Some(frame),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_group_of_one_has_a_seat_for_its_supervisor() {
+        let me = InstanceId::new(1);
+        let settings = Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 1 };
+        let mut supervisor = Supervisor::new(settings);
+        supervisor.called(RollCall::Everyone(BTreeSet::from([(me, Tag::new(1))])));
+        say_hello(&mut supervisor, LinkId::LOCAL, 1, &[]);
+        assert!(supervisor.is_complete());
+        supervisor.close(1);
+        assert!(supervisor.is_open() && supervisor.registry().len() == 1);
+    }
+
+    #[test]
+    fn a_newcomer_does_not_take_the_seat_of_a_survivor_that_is_still_awaited() {
+        let me = InstanceId::new(1);
+        let settings = Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 2 };
+        let mut supervisor = Supervisor::new(settings);
+        let roll = [(me, Tag::new(1)), (InstanceId::new(2), Tag::new(2))];
+        supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));
+        say_hello(&mut supervisor, LinkId::LOCAL, 1, &[1, 2]);
+        let newcomer = LinkId(7);
+        say_hello(&mut supervisor, newcomer, 3, &[]);
+        assert_eq!(told(&mut supervisor, newcomer), [ToMember::Refused(Refusal::Full { limit: 2 })]);
+        let survivor = LinkId(8);
+        say_hello(&mut supervisor, survivor, 2, &[1, 2]);
+        assert!(supervisor.is_complete(), "nobody else is awaited");
+        let frames = told(&mut supervisor, survivor);
+        assert!(frames.iter().any(|frame| matches!(frame, ToMember::Welcome(_))), "{frames:?}");
     }
 }
