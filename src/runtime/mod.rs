@@ -1,15 +1,18 @@
 //! What is done: sockets, threads, clocks, locks. It decides nothing; what it is to do comes from the coordinator.
 //!
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
-//! [`follow`] (being a subordinate), [`reign`] (being the supervisor), [`link`] (one connection of it), [`warden`] (who
+//! [`follow`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
+//! accepts), [`office`] (who waits for it), [`link`] (one connection of it), [`warden`] (who
 //! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
 //! [`clock`].
 
 pub(crate) mod clock;
+pub(crate) mod door;
 pub(crate) mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod follow;
 pub(crate) mod link;
+pub(crate) mod office;
 pub(crate) mod outbox;
 pub(crate) mod presence;
 pub(crate) mod reign;

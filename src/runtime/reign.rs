@@ -5,13 +5,13 @@
 //! and no code of the application runs under it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::link::{Link, Reader};
+use super::link::Link;
 use super::outbox::Flushed;
 use super::presence::RollCall;
 use super::shared::{Seat, Shared};
@@ -21,7 +21,7 @@ use crate::coordinator::window;
 use crate::error::Error;
 use crate::ident::InstanceId;
 use crate::wire::frame::Message;
-use crate::wire::message::{LeaveSort, Refusal, ToMember, ToSupervisor};
+use crate::wire::message::{LeaveSort, ToMember, ToSupervisor};
 
 /// How a reign ended for the one who reigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,16 +66,13 @@ pub(super) struct Core {
     pub(super) links: BTreeMap<LinkId, Arc<Link>>,
     /// Connections that owe their handshake.
     pub(super) unfinished: BTreeSet<LinkId>,
-    next: u64,
+    pub(super) next: u64,
     /// Whether somebody was missing after the last step, and whether only the roll call was.
     needs: (bool, bool),
     pub(super) ended: Option<Ended>,
     /// The last words were written, or could not be: nobody needs the listener and the connections any more.
     closed: bool,
 }
-
-/// Connections that owe their handshake; more are turned away, so that strangers cannot fill the memory.
-const UNFINISHED: usize = 4096;
 
 /// Reigns until the reign ends, on the thread of the caller.
 pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
@@ -225,7 +222,7 @@ impl Reign {
     }
 
     /// The part under the lock. Nothing more is decided once the reign has ended.
-    fn decide<T>(
+    pub(super) fn decide<T>(
         &self,
         input: impl FnOnce(&mut Supervisor),
         look: impl FnOnce(&mut Core) -> T,
@@ -352,7 +349,7 @@ impl Reign {
     }
 
     /// Writes what waits in these outboxes, and whatever follows from its being written.
-    fn flush(&self, mut touched: Vec<Arc<Link>>) {
+    pub(super) fn flush(&self, mut touched: Vec<Arc<Link>>) {
         while !touched.is_empty() {
             let mut written = Vec::new();
             for link in touched.drain(..) {
@@ -379,7 +376,7 @@ impl Reign {
         owes
     }
 
-    fn decide_frames(&self, link: LinkId, frames: Vec<ToSupervisor>) -> Option<(Vec<Arc<Link>>, bool)> {
+    pub(super) fn decide_frames(&self, link: LinkId, frames: Vec<ToSupervisor>) -> Option<(Vec<Arc<Link>>, bool)> {
         self.decide(
             |machine| frames.into_iter().for_each(|frame| machine.frame(link, frame)),
             |core| {
@@ -445,7 +442,7 @@ impl Reign {
         self.close_office();
     }
 
-    fn note_crowd(&self) {
+    pub(super) fn note_crowd(&self) {
         *lock(&self.crowded) = Some(Instant::now());
     }
 
@@ -462,159 +459,6 @@ impl Reign {
             endpoint::wake(&listener, self.shared.settings.port);
         }
     }
-
-    // ---------------------------------------------------------------------------------------------------- accepting
-
-    /// Accepts until the reign ends. Whoever has already said hello is answered at once; threads are started when
-    /// nobody waits at the door, since in an election everyone comes at the same time and starting a thread takes longer
-    /// than an answer.
-    fn accept(self: &Arc<Self>, listener: &TcpListener) {
-        let mut admitted = Vec::new();
-        let mut pause = FIRST_PAUSE;
-        while self.core().ended.is_none() {
-            let burst = !admitted.is_empty() && admitted.len() < BURST;
-            let accepted = if burst { accept_waiting(listener) } else { listener.accept().map(Some) };
-            match accepted {
-                Ok(Some((stream, peer))) => {
-                    pause = FIRST_PAUSE;
-                    if !peer.ip().is_loopback() {
-                        log::warn!("connection from {peer}, which is not this machine, is dropped");
-                    } else if peer.port() == self.knocker.load(Ordering::Acquire) {
-                        // Connections are accepted in their order: whoever came before the knock is inside.
-                        self.knocked.store(self.slice.load(Ordering::Acquire), Ordering::Release);
-                        self.stirred.notify_all();
-                    } else {
-                        match self.admit(stream) {
-                            Ok(visitor) => admitted.extend(visitor),
-                            Err(error) => {
-                                log::warn!("connection from {peer} cannot be served: {error}");
-                                self.note_crowd();
-                            }
-                        }
-                    }
-                    if admitted.len() < BURST {
-                        continue;
-                    }
-                }
-                Ok(None) => {}
-                Err(_) if self.core().ended.is_some() => break,
-                Err(error) => {
-                    // Without a descriptor it fails even when nobody is at the door, for as long as that lasts.
-                    let level = if pause == FIRST_PAUSE { log::Level::Warn } else { log::Level::Trace };
-                    log::log!(level, "accepting a connection failed: {error}");
-                    self.note_crowd();
-                    // No descriptor is left, or the peer has hung up already. Bounded, or this would spin.
-                    let core = self.core();
-                    if core.ended.is_none() {
-                        drop(self.wait(core, Some(pause)));
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-            admitted.drain(..).for_each(|visitor| self.serve(visitor));
-        }
-    }
-
-    /// Takes a connection in and, if it has said something already, answers it.
-    fn admit(self: &Arc<Self>, stream: TcpStream) -> std::io::Result<Option<Visitor>> {
-        let link = {
-            let mut core = self.core();
-            if core.ended.is_some() {
-                // Nobody would ever answer it. Its end sends the peer on to the next supervisor.
-                return Ok(None);
-            }
-            let link = Arc::new(Link::new(LinkId(core.next), stream)?);
-            core.next += 1;
-            if core.unfinished.len() >= UNFINISHED {
-                drop(core);
-                turn_away(&link);
-                return Err(std::io::Error::other("too many handshakes are unfinished"));
-            }
-            core.links.insert(link.id, link.clone());
-            core.unfinished.insert(link.id);
-            core.machine.connected(link.id);
-            link
-        };
-        let mut reader = Reader::new();
-        let waiting = match reader.read_waiting(&link) {
-            Ok(frames) if !frames.is_empty() => self.greet(&link, frames, &mut reader),
-            // Its thread sees the same error, or the end, and tells of it.
-            _ => Vec::new(),
-        };
-        Ok(Some(Visitor { link, reader, waiting }))
-    }
-
-    /// Takes what a connection has said at once and answers it, but nobody else: that is for its thread. So is an answer
-    /// whose being written somebody waits for, since that can take as long as the peer likes.
-    fn greet(&self, link: &Arc<Link>, frames: Vec<ToSupervisor>, reader: &mut Reader) -> Vec<Arc<Link>> {
-        let Some((mut touched, owes)) = self.decide_frames(link.id, frames) else { return Vec::new() };
-        reader.owes = owes;
-        let own = touched.iter().position(|other| other.id == link.id);
-        if let Some(own) = own.filter(|_| !link.outbox.is_watched()) {
-            touched.swap_remove(own);
-            match link.outbox.flush(&link.stream) {
-                // A new connection takes this much without waiting.
-                Flushed::Quiet => {}
-                // Somebody began to wait for it meanwhile.
-                Flushed::Written(count) => {
-                    let next = self.decide(|machine| machine.written(link.id, count), |_| ());
-                    touched.extend(next.into_iter().flat_map(|(next, ())| next));
-                }
-                Flushed::Failed => link.cut(),
-            }
-        }
-        touched
-    }
-
-    fn serve(self: &Arc<Self>, visitor: Visitor) {
-        let Visitor { link, reader, waiting } = visitor;
-        let serve = {
-            let (reign, link) = (self.clone(), link.clone());
-            move || {
-                reign.flush(waiting);
-                link.serve(&reign, reader);
-            }
-        };
-        if let Err(error) = spawn("bw-link", serve) {
-            log::warn!("cannot start a thread for a connection: {error}");
-            self.note_crowd();
-            turn_away(&link);
-            self.ended(link.id);
-        }
-    }
-}
-
-/// A connection that was taken in and has no thread yet.
-struct Visitor {
-    link: Arc<Link>,
-    reader: Reader,
-    /// What its words put into other outboxes.
-    waiting: Vec<Arc<Link>>,
-}
-
-/// How long nothing is accepted after a failure, and at most after many.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The most connections that wait for their threads while others are answered.
-const BURST: usize = 128;
-
-/// A connection that waits to be accepted, if there is one.
-fn accept_waiting(listener: &TcpListener) -> std::io::Result<Option<(TcpStream, std::net::SocketAddr)>> {
-    listener.set_nonblocking(true)?;
-    let accepted = listener.accept();
-    listener.set_nonblocking(false)?;
-    match accepted {
-        Ok(accepted) => Ok(Some(accepted)),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn turn_away(link: &Link) {
-    link.outbox.push(&ToMember::Refused(Refusal::Full { limit: UNFINISHED as u32 }));
-    link.outbox.flush(&link.stream);
-    link.cut();
 }
 
 fn sentence(why: StepDown) -> &'static str {

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::office::Question;
 use super::outbox::Outbox;
 use super::presence::{self, Mechanism, Presence, RollCall};
 use super::reign::Reign;
@@ -34,7 +35,7 @@ pub(crate) struct Shared {
     /// The process that made it; any other one is a forked child.
     process: u32,
     state: Mutex<State>,
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 #[derive(Debug)]
@@ -44,15 +45,15 @@ pub(crate) struct State {
     presence: Option<Presence>,
     /// What `join` waits for: the first open reign, or why there will be none.
     joined: Option<Result<(), Error>>,
-    leaving: bool,
+    pub(super) leaving: bool,
     /// Guards that keep the office from being handed over.
-    offices: usize,
+    pub(super) offices: usize,
     /// The office is being handed over: no new guard is given out.
-    resigning: bool,
-    pings: u64,
+    pub(super) resigning: bool,
+    pub(super) pings: u64,
     /// The last question to the present supervisor whether it answers.
-    question: Option<Question>,
-    hung: bool,
+    pub(super) question: Option<Question>,
+    pub(super) hung: bool,
     /// The end of a reign that the application has not been told yet.
     untold: Option<(InstanceId, Instant)>,
 }
@@ -68,19 +69,6 @@ pub(crate) enum Seat {
     Supervisor(Arc<Reign>),
     /// It has left.
     Left,
-}
-
-/// A ping on the present connection. There is one at a time, whoever waits: to a supervisor that does not read, more of
-/// them would fill the connection until writing the next one blocks.
-#[derive(Debug)]
-struct Question {
-    ping: u64,
-    answered: bool,
-    /// The first time for an answer has passed. The second begins when a caller has run again, since a process that was
-    /// stopped meanwhile, or a machine that slept, has proved nothing.
-    doubted: bool,
-    /// Since when this time runs.
-    since: Instant,
 }
 
 /// The connection of a subordinate to its supervisor.
@@ -360,117 +348,6 @@ impl Shared {
         Some(std::mem::replace(&mut state.seat, Seat::Electing))
     }
 
-    /// Waits until this instance is the supervisor of an open reign of which everyone has been told, and keeps it from resigning from then on.
-    /// `timeout` zero: does not wait.
-    pub(crate) fn take_office(&self, timeout: Option<Duration>) -> Result<Epoch, Error> {
-        let began = Instant::now();
-        let mut state = self.state();
-        loop {
-            if state.leaving {
-                return Err(Error::Left);
-            }
-            if let (Some(epoch), true, false) = (state.reigning(), state.is_open(), state.resigning) {
-                state.offices += 1;
-                return Ok(epoch);
-            }
-            if timeout.is_some_and(|timeout| timeout.is_zero()) {
-                return Err(Error::WouldBlock);
-            }
-            // Somebody waits for the supervisor's end, so somebody should notice if it only hangs.
-            if let Some(peer) = self.inquire(&mut state) {
-                drop(state);
-                peer.outbox.flush(&peer.stream);
-                state = self.state();
-                continue;
-            }
-            let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(Error::TimedOut { waited: began.elapsed() });
-            }
-            let slice = left.map_or(Self::ANSWER, |left| left.min(Self::ANSWER));
-            state = self.wait(state, slice);
-        }
-    }
-
-    /// Looks after the question whether the supervisor answers, and says whose outbox is to be flushed for it.
-    fn inquire(&self, state: &mut State) -> Option<Arc<Peer>> {
-        let Seat::Subordinate(peer) = &state.seat else { return None };
-        if let Some(question) = &mut state.question {
-            if question.since.elapsed() < Self::ANSWER {
-                return None;
-            }
-            if !question.answered {
-                question.since = Instant::now();
-                let hung = std::mem::replace(&mut question.doubted, true);
-                if hung && !std::mem::replace(&mut state.hung, true) {
-                    self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
-                }
-                return None;
-            }
-        }
-        let peer = peer.clone();
-        state.pings += 1;
-        peer.outbox.push(&ToSupervisor::Ping(state.pings));
-        let (ping, since) = (state.pings, Instant::now());
-        state.question = Some(Question { ping, answered: false, doubted: false, since });
-        Some(peer)
-    }
-
-    /// How long a supervisor has to answer a ping, twice.
-    const ANSWER: Duration = Duration::from_secs(2);
-
-    /// Whether the reign in which an office was taken goes on.
-    pub(crate) fn is_reigning(&self, epoch: Epoch) -> bool {
-        self.state().reigning() == Some(epoch)
-    }
-
-    /// An office guard is dropped.
-    pub(crate) fn leave_office(&self) {
-        let mut state = self.state();
-        state.offices = state.offices.saturating_sub(1);
-        self.changed.notify_all();
-    }
-
-    /// Waits until no office guard is left and lets none be taken from then on.
-    pub(crate) fn prepare_resignation(&self, timeout: Option<Duration>) -> Result<(Arc<Reign>, Epoch), Error> {
-        let began = Instant::now();
-        let mut state = self.state();
-        loop {
-            if state.leaving {
-                return Err(Error::Left);
-            }
-            let Some(epoch) = state.reigning().filter(|_| !state.resigning) else {
-                return Err(Error::NotSupervisor);
-            };
-            let me = state.session.id();
-            if !state.session.view().keys().any(|id| *id != me) {
-                return Err(Error::NoHeir);
-            }
-            let Seat::Supervisor(reign) = &state.seat else { return Err(Error::NotSupervisor) };
-            if state.offices == 0 {
-                let reign = reign.clone();
-                state.resigning = true;
-                return Ok((reign, epoch));
-            }
-            state = self.wait_within(state, began, timeout)?;
-        }
-    }
-
-    /// Waits until the instance is part of a later reign.
-    pub(crate) fn wait_after(&self, epoch: Epoch, timeout: Option<Duration>) -> Result<(), Error> {
-        let began = Instant::now();
-        let mut state = self.state();
-        loop {
-            if state.leaving {
-                return Err(Error::Left);
-            }
-            if state.session.is_settled() && state.session.stamp().epoch > epoch {
-                return Ok(());
-            }
-            state = self.wait_within(state, began, timeout)?;
-        }
-    }
-
     /// Asks the kernel who is there.
     pub(crate) fn roll_call(&self) -> RollCall {
         let mut state = self.state();
@@ -506,11 +383,11 @@ impl Shared {
         state.session.view().values().map(|entry| Entry::from_wire(entry, supervisor)).collect()
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn wait_within<'a>(
+    pub(super) fn wait_within<'a>(
         &self,
         state: MutexGuard<'a, State>,
         began: Instant,
@@ -563,12 +440,12 @@ impl State {
     }
 
     /// Whether everyone has been told of the own reign.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(&self.seat, Seat::Supervisor(reign) if reign.is_open())
     }
 
     /// The epoch of the open reign in which this instance is the supervisor.
-    fn reigning(&self) -> Option<Epoch> {
+    pub(super) fn reigning(&self) -> Option<Epoch> {
         let open = matches!(self.seat, Seat::Supervisor(_)) && self.session.is_settled();
         open.then_some(self.session.stamp().epoch)
     }
