@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use bellwether::ident::{Epoch, InstanceId, Name, Request, Stamp, Token};
+use bellwether::ident::{Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Token};
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, Message};
 use bellwether::wire::message::{Entry, Join, Mode, NameSort, Profile, Standing, ToMember, ToSupervisor, Want};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -25,13 +25,24 @@ fn profile() -> Profile {
 
 /// The frame of every round trip.
 fn acquire() -> Vec<ToSupervisor> {
-    vec![ToSupervisor::Acquire(Want { request: Request::new(1), name: name("catalog"), mode: Mode::Exclusive })]
+    vec![ToSupervisor::Acquire(Want {
+        request: Request::new(1),
+        name: Resource::new(Kind::Mutex, name("catalog")),
+        mode: Mode::Exclusive,
+    })]
 }
 
 /// What a survivor of a group of 64 brings to a window.
 fn join() -> Vec<ToSupervisor> {
     let stamp = Stamp { epoch: Epoch::new(1), n: 9 };
-    let join = Join { group: name("photo-sync"), stamp, epoch: stamp.epoch, base: Token::new(1), profile: profile() };
+    let join = Join {
+        group: name("photo-sync"),
+        stamp,
+        epoch: stamp.epoch,
+        base: Token::new(1),
+        state: stamp,
+        profile: profile(),
+    };
     let ids = (0..64).map(InstanceId::new).collect();
     vec![ToSupervisor::Join(join), ToSupervisor::Names(NameSort::Known, ids)]
 }

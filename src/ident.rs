@@ -248,6 +248,56 @@ impl fmt::Display for Name {
     }
 }
 
+/// What a name names: two things of different kinds may have the same name and have nothing to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A lock that one holds.
+    Mutex,
+    /// A lock that one holds, or several share.
+    RwLock,
+    /// A number of permits, and their limit.
+    Semaphore,
+    /// Something that is done once, and its result.
+    Once,
+    /// A value of the state that belongs to the application.
+    Value,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Mutex => "mutex",
+            Self::RwLock => "rwlock",
+            Self::Semaphore => "semaphore",
+            Self::Once => "once",
+            Self::Value => "value",
+        })
+    }
+}
+
+/// Something in a group that has a name: a lock, or a value of the state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    /// What it is.
+    pub kind: Kind,
+    /// What it is called among those of its kind.
+    pub name: Name,
+}
+
+impl Resource {
+    /// The thing of this kind with this name.
+    pub const fn new(kind: Kind, name: Name) -> Self {
+        Self { kind, name }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.kind, self.name.as_str())
+    }
+}
+
 /// Why a text cannot be a [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bellwether::ident::{Request, Stamp};
+use bellwether::ident::{Kind, Request, Resource, Stamp};
 use bellwether::wire::WIRE_VERSION;
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_TRUST, Message};
 use bellwether::wire::message::{Hello, Join, Mode, NameSort, Profile, Purpose, ToMember, ToSupervisor, Trust, Want};
@@ -44,6 +44,7 @@ fn join_from(group: &str, stamp: Stamp) -> ToSupervisor {
         stamp,
         epoch: stamp.epoch,
         base: Token::default(),
+        state: Stamp::default(),
         profile: Profile {
             pid: 1,
             version: 0,
@@ -144,7 +145,11 @@ fn b3_a_survivor_that_is_answered_at_the_door_can_be_granted_things_afterwards()
     stream.write_all(&encoded(&[hello(7, 1), join_from(&fleet.group, stamp), names, ToSupervisor::ClaimsEnd])).unwrap();
     joining.process.resume();
     fleet.joined(joining);
-    let want = Want { request: Request::new(1), name: Name::new("lock").unwrap(), mode: Mode::Exclusive };
+    let want = Want {
+        request: Request::new(1),
+        name: Resource::new(Kind::Mutex, Name::new("lock").unwrap()),
+        mode: Mode::Exclusive,
+    };
     stream.write_all(&encoded(&[ToSupervisor::Acquire(want)])).unwrap();
     let mut decoder = Decoder::new(LIMIT_AFTER_TRUST);
     loop {

@@ -56,7 +56,7 @@ use self::flags::Flags;
 use self::lock::{End, Key, Lock, Place, Shape, same};
 pub use self::look::{Holder, Waiter};
 use self::window::Window;
-use crate::ident::{Epoch, InstanceId, Name, Request, Ticket, Token};
+use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{Grant, Mode, Queued, ToMember, Want};
 
 /// Something that a member has to be told.
@@ -75,13 +75,13 @@ pub struct Grants {
     /// What was said while collecting; empty afterwards.
     window: Window,
     /// The names that somebody holds or waits for; empty while collecting.
-    locks: BTreeMap<Name, Lock>,
+    locks: BTreeMap<Resource, Lock>,
     /// Every request that holds or waits, exactly once.
     live: BTreeMap<Key, Live>,
     /// The names that nobody holds or waits for.
     flags: Flags,
     /// The limits that were set by [`Grants::resize`]. As bounded as the state that the caller takes them from.
-    limits: BTreeMap<Name, u32>,
+    limits: BTreeMap<Resource, u32>,
     /// Who can take a grant.
     ready: BTreeSet<InstanceId>,
     epoch: Epoch,
@@ -92,6 +92,8 @@ pub struct Grants {
     tickets: u64,
     /// How many requests have come.
     arrivals: u64,
+    /// The time, in milliseconds since 1970.
+    now: u64,
     told: Vec<Told>,
 }
 
@@ -105,7 +107,7 @@ enum Phase {
 /// Where a request is.
 #[derive(Clone, Debug, PartialEq)]
 struct Live {
-    name: Name,
+    name: Resource,
     /// Its place in the queue; `None`: it holds.
     place: Option<Place>,
 }
@@ -132,8 +134,14 @@ impl Grants {
             ceiling: 0,
             tickets: 0,
             arrivals: 0,
+            now: 0,
             told: Vec::new(),
         }
+    }
+
+    /// Says what time it is: what is granted from now on is granted then. Milliseconds since 1970. Decides nothing.
+    pub const fn set_time(&mut self, now: u64) {
+        self.now = now;
     }
 
     /// Begins to grant: call it when `Opened` was written to everyone. Waiters that are ready are granted or told their
@@ -141,7 +149,7 @@ impl Grants {
     pub fn open(&mut self) {
         if self.phase == Phase::Closed {
             self.phase = Phase::Open;
-            let names: Vec<Name> = self.locks.keys().cloned().collect();
+            let names: Vec<Resource> = self.locks.keys().cloned().collect();
             self.settle_all(names);
         }
     }
@@ -229,7 +237,7 @@ impl Grants {
 
     /// Sets how many permits a name has, for the whole reign. Holders keep theirs even when that is fewer than are in
     /// use; a waiter that can never be granted is denied.
-    pub fn resize(&mut self, name: &Name, limit: u32) {
+    pub fn resize(&mut self, name: &Resource, limit: u32) {
         self.limits.insert(name.clone(), limit);
         let Some(lock) = self.locks.get_mut(name) else { return };
         let shape = Shape::Semaphore { limit };
@@ -274,7 +282,7 @@ impl Grants {
     }
 
     /// What a name becomes when this mode is the first.
-    fn shape_for(&self, name: &Name, mode: Mode) -> Shape {
+    fn shape_for(&self, name: &Resource, mode: Mode) -> Shape {
         match (Shape::of(mode), self.limits.get(name)) {
             (Shape::Semaphore { .. }, Some(&limit)) => Shape::Semaphore { limit },
             (shape, _) => shape,
@@ -291,7 +299,7 @@ impl Grants {
     }
 
     /// Takes a waiter out of its queue and returns the name.
-    fn unqueue(&mut self, key: Key, place: Place) -> Option<Name> {
+    fn unqueue(&mut self, key: Key, place: Place) -> Option<Resource> {
         let live = self.live.remove(&key)?;
         self.locks.get_mut(&live.name)?.pull(place);
         Some(live.name)
@@ -307,7 +315,7 @@ impl Grants {
     }
 
     /// Ends a holding and returns the name.
-    fn free(&mut self, key: Key, end: End) -> Option<Name> {
+    fn free(&mut self, key: Key, end: End) -> Option<Resource> {
         let live = self.live.remove(&key)?;
         self.locks.get_mut(&live.name)?.free(key, end);
         Some(live.name)
@@ -326,7 +334,7 @@ impl Grants {
         self.settle_all(touched);
     }
 
-    fn settle_all(&mut self, names: impl IntoIterator<Item = Name>) {
+    fn settle_all(&mut self, names: impl IntoIterator<Item = Resource>) {
         for name in names {
             self.settle(&name);
         }
@@ -334,17 +342,17 @@ impl Grants {
 
     /// Brings a name that was touched to rest: grants what can be granted, tells the others their places, and drops the
     /// name when nobody is left.
-    fn settle(&mut self, name: &Name) {
+    fn settle(&mut self, name: &Resource) {
         let Some(lock) = self.locks.get_mut(name) else { return };
         if self.phase == Phase::Open {
             while self.last < self.ceiling {
                 let token = Token::new(self.last + 1);
-                let Some((key, abandoned)) = lock.grant(token) else { break };
+                let Some((key, abandoned)) = lock.grant(token, self.now) else { break };
                 self.last += 1;
                 if let Some(live) = self.live.get_mut(&key) {
                     live.place = None;
                 }
-                let what = ToMember::Grant(Grant { request: key.1, token, abandoned });
+                let what = ToMember::Grant(Grant { request: key.1, token, since: self.now, abandoned });
                 self.told.push(Told { to: key.0, what });
             }
             while let Some(place) = lock.next_untold() {
@@ -356,7 +364,8 @@ impl Grants {
                 if let Some(live) = self.live.get_mut(&waiting.key) {
                     live.place = Some(now);
                 }
-                self.told.push(Told { to, what: ToMember::Queued(Queued { request, ticket, ahead }) });
+                let holder = lock.eldest();
+                self.told.push(Told { to, what: ToMember::Queued(Queued { request, ticket, ahead, holder }) });
             }
         }
         if lock.is_idle()

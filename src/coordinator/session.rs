@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::claims::{Claim, Hold};
 use super::rules::Rules;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
 use crate::wire::message::{
-    Abandoned, Delta, EndReason, Entry, Forfeit, HeldClaim, Hello, Join, LeaveSort, Mode, NameSort, Opened, Profile,
-    Purpose, ToMember, ToSupervisor, Trust, ViewHead, Want, WantClaim, Welcome,
+    Delta, EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Opened, Profile, Purpose,
+    ToMember, ToSupervisor, Trust, Value, ViewHead, Welcome,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
+
+mod claims;
 
 /// One instance as a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,24 +61,6 @@ enum Connection {
     Settled,
 }
 
-/// What an instance says it holds or waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// Waits, at this place if it was told one.
-    Wants(Want, Option<Ticket>),
-    /// Holds, under this token.
-    Holds(Want, Token),
-}
-
-impl Claim {
-    /// What was asked for.
-    pub fn want(&self) -> &Want {
-        match self {
-            Self::Wants(want, _) | Self::Holds(want, _) => want,
-        }
-    }
-}
-
 /// What is to be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -102,16 +87,28 @@ pub enum Notice {
     Changed(Entry),
     /// An entry ended, and who reigned when it last stood there.
     Ended(Entry, EndReason, Option<InstanceId>),
-    /// A request has a place in the queue, and how many are ahead.
-    Queued(Request, u32),
-    /// A request is granted.
-    Granted(Request, Token, Abandoned),
+    /// A request has a place in the queue: how many are ahead, and who has held the lock for longest.
+    Queued(Request, u32, Option<Holding>),
+    /// A request is granted and may be taken: [`Session::take`].
+    Granted(Request),
     /// A grant goes on under a higher token.
     Raised(Request, Token),
     /// A grant was revoked.
     Lost(Request),
     /// A request was refused.
     Denied(Request, Box<str>),
+    /// A value of the state was written.
+    Written(Value),
+    /// A write is done.
+    Stored(Request, Stamp),
+    /// A write was refused, because the key has this version.
+    Conflict(Request, Stamp),
+    /// It is unknown whether a write was done.
+    Interrupted(Request),
+    /// The barrier lets the request pass, and whether it is the leader.
+    Passed(Request, bool),
+    /// Who holds what and who waits for it, as asked for.
+    Surveyed(u64, Vec<LockRow>),
     /// Everything was forfeited by silence beyond the limit.
     Forfeited,
     /// The supervisor answered a ping.
@@ -233,6 +230,7 @@ impl Session {
                 stamp: self.stamp,
                 epoch: self.epoch,
                 base: if self.rules.token_base { self.base } else { Token::default() },
+                state: Stamp::default(),
                 profile: self.profile.clone(),
             }),
         ];
@@ -244,13 +242,15 @@ impl Session {
             }
             frames.extend(chunk_forfeits(&self.forfeits).into_iter().map(ToSupervisor::Forfeits));
             frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
-            frames.extend(self.claims.values().map(|claim| match claim {
-                Claim::Wants(want, ticket) => ToSupervisor::Wants(WantClaim { want: want.clone(), ticket: *ticket }),
-                Claim::Holds(want, token) => ToSupervisor::Held(HeldClaim { want: want.clone(), token: *token }),
-            }));
+            frames.extend(self.claims.values().map(Claim::frame));
         }
         frames.push(ToSupervisor::ClaimsEnd);
         frames
+    }
+
+    fn next_request(&mut self) -> Request {
+        self.requests += 1;
+        Request::new(self.requests)
     }
 
     /// The connection has ended, after everything readable was read.
@@ -291,34 +291,12 @@ impl Session {
             ToMember::Queued(queued) => {
                 if let Some(Claim::Wants(_, ticket)) = self.claims.get_mut(&queued.request) {
                     *ticket = Some(queued.ticket);
-                    effects.push(Effect::Tell(Notice::Queued(queued.request, queued.ahead)));
+                    effects.push(Effect::Tell(Notice::Queued(queued.request, queued.ahead, queued.holder)));
                 }
             }
-            ToMember::Grant(grant) => {
-                self.base = self.base.max(grant.token);
-                match self.claims.get_mut(&grant.request) {
-                    Some(claim @ Claim::Wants(..)) => {
-                        *claim = Claim::Holds(claim.want().clone(), grant.token);
-                        effects.push(Effect::Tell(Notice::Granted(grant.request, grant.token, grant.abandoned)));
-                    }
-                    Some(Claim::Holds(..)) => {}
-                    // Nothing is ever granted to nobody: the wait was given up while the grant travelled.
-                    None => effects.push(Effect::Send(ToSupervisor::Decline(grant.request))),
-                }
-            }
-            ToMember::Token(request, token) => {
-                self.base = self.base.max(token);
-                if let Some(Claim::Holds(_, held)) = self.claims.get_mut(&request) {
-                    *held = token;
-                    effects.push(Effect::Tell(Notice::Raised(request, token)));
-                }
-            }
-            ToMember::Lost(request) => {
-                if matches!(self.claims.get(&request), Some(Claim::Holds(..))) {
-                    self.claims.remove(&request);
-                    effects.push(Effect::Tell(Notice::Lost(request)));
-                }
-            }
+            ToMember::Grant(grant) => self.granted(&grant, &mut effects),
+            ToMember::Token(request, token) => self.raised(request, token, &mut effects),
+            ToMember::Lost(request) => self.lost(request, &mut effects),
             ToMember::Denied(request, reason) => {
                 if matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
                     self.claims.remove(&request);
@@ -337,38 +315,13 @@ impl Session {
             | ToMember::Stored(..)
             | ToMember::Conflict(..)
             | ToMember::Complete(_)
-            | ToMember::Go(_) => return Err(Misplaced("answer to a request that was not made")),
+            | ToMember::Go(..)
+            | ToMember::Fetch
+            | ToMember::Interrupted(_)
+            | ToMember::Locks(_)
+            | ToMember::Surveyed(_) => return Err(Misplaced("answer to a request that was not made")),
         }
         Ok(effects)
-    }
-
-    /// Asks for a grant: enters it into the claim table and says what to write, if there is anybody to write to.
-    pub fn acquire(&mut self, name: Name, mode: Mode) -> (Request, Option<ToSupervisor>) {
-        self.requests += 1;
-        let request = Request::new(self.requests);
-        let want = Want { request, name, mode };
-        self.claims.insert(request, Claim::Wants(want.clone(), None));
-        // A newcomer's requests follow its Welcome: what is not sent now is sent then, or travels as a claim.
-        let send = self.standing != Connection::Apart && !self.is_fresh();
-        (request, send.then_some(ToSupervisor::Acquire(want)))
-    }
-
-    /// Gives up waiting. Nothing happens if the request does not wait.
-    pub fn cancel(&mut self, request: Request) -> Option<ToSupervisor> {
-        if !matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
-            return None;
-        }
-        self.claims.remove(&request);
-        (self.standing != Connection::Apart).then_some(ToSupervisor::Cancel(request))
-    }
-
-    /// Releases a grant. Nothing happens if the request holds nothing.
-    pub fn release(&mut self, request: Request) -> Option<ToSupervisor> {
-        if !matches!(self.claims.get(&request), Some(Claim::Holds(..))) {
-            return None;
-        }
-        self.claims.remove(&request);
-        (self.standing != Connection::Apart).then_some(ToSupervisor::Release(request))
     }
 
     fn welcomed(&mut self, welcome: &Welcome, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
@@ -386,12 +339,7 @@ impl Session {
             self.settle(view, &[], effects);
         }
         if fresh {
-            for claim in self.claims.values_mut() {
-                if let Claim::Wants(want, ticket) = claim {
-                    *ticket = None;
-                    effects.push(Effect::Send(ToSupervisor::Acquire(want.clone())));
-                }
-            }
+            self.ask_again(effects);
         }
         Ok(())
     }
@@ -420,6 +368,7 @@ impl Session {
         if let Some(supervisor) = self.supervisor {
             effects.push(Effect::Tell(Notice::Reign(head.stamp.epoch, supervisor)));
         }
+        self.confirm_grants(effects);
         for (id, entry) in old.iter().filter(|(id, _)| !self.view.contains_key(id)) {
             let reason =
                 departed.iter().find(|(ended, _)| ended == id).map_or(EndReason::Failed, |(_, reason)| *reason);
@@ -456,17 +405,7 @@ impl Session {
 
     /// The id has ended. What was held is lost; what was waited for is asked for again under the new id.
     fn forfeit(&mut self, effects: &mut Vec<Effect>) {
-        let lost: Vec<_> =
-            self.claims.iter().filter(|(_, c)| matches!(c, Claim::Holds(..))).map(|(request, _)| *request).collect();
-        for request in lost {
-            self.claims.remove(&request);
-            effects.push(Effect::Tell(Notice::Lost(request)));
-        }
-        for claim in self.claims.values_mut() {
-            if let Claim::Wants(_, ticket) = claim {
-                *ticket = None;
-            }
-        }
+        self.lose_all(effects);
         // The old view stays for the comparison with the next one; without a stamp it is no knowledge any more.
         self.stamp = Stamp::default();
         self.forfeits.clear();

@@ -12,7 +12,7 @@ use super::registry::{Place, Registry};
 use super::rules::Rules;
 use super::submission::{Gathered, Submission};
 use super::window::{RollCall, Window};
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag, Token};
 use crate::wire::message::{EndReason, Forfeit, LeaveSort, Refusal, ToMember, ToSupervisor, ViewHead};
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
@@ -143,7 +143,7 @@ impl Supervisor {
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
             grants: Grants::new(),
-            head: ViewHead { stamp: Stamp::default(), base: crate::ident::Token::default() },
+            head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),

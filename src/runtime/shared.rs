@@ -301,7 +301,13 @@ impl Shared {
             | Notice::Granted(..)
             | Notice::Raised(..)
             | Notice::Lost(_)
-            | Notice::Denied(..) => return,
+            | Notice::Denied(..)
+            | Notice::Written(_)
+            | Notice::Stored(..)
+            | Notice::Conflict(..)
+            | Notice::Interrupted(_)
+            | Notice::Passed(..)
+            | Notice::Surveyed(..) => return,
         };
         self.hub.emit(&event);
     }

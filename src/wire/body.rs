@@ -32,9 +32,12 @@ impl Message for ToSupervisor {
             Self::Arrive(arrive) => whole(out, kind::ARRIVE, arrive),
             Self::Completed(generation) => whole(out, kind::COMPLETED, generation),
             Self::Leave => append(out, kind::LEAVE, nothing),
-            Self::Ping(number) => append(out, kind::PING, |to| to.u64(*number)),
-            Self::Pong(number) => append(out, kind::PONG, |to| to.u64(*number)),
+            Self::Ping(number) => whole(out, kind::PING, number),
+            Self::Pong(number) => whole(out, kind::PONG, number),
             Self::Forfeits(forfeits) => whole(out, kind::FORFEITS, forfeits),
+            Self::StateEnd => append(out, kind::STATE_END, nothing),
+            Self::Inquire(request) => whole(out, kind::INQUIRE, request),
+            Self::Survey(number) => whole(out, kind::SURVEY, number),
         }
     }
 
@@ -58,9 +61,12 @@ impl Message for ToSupervisor {
             kinds::ARRIVE => Self::Arrive(Part::take(&mut from)?),
             kinds::COMPLETED => Self::Completed(Part::take(&mut from)?),
             kinds::LEAVE => Self::Leave,
-            kinds::PING => Self::Ping(from.u64(PING_FIELD)?),
-            kinds::PONG => Self::Pong(from.u64(PING_FIELD)?),
+            kinds::PING => Self::Ping(Part::take(&mut from)?),
+            kinds::PONG => Self::Pong(Part::take(&mut from)?),
             kinds::FORFEITS => Self::Forfeits(Part::take(&mut from)?),
+            kinds::STATE_END => Self::StateEnd,
+            kinds::INQUIRE => Self::Inquire(Part::take(&mut from)?),
+            kinds::SURVEY => Self::Survey(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)
@@ -102,11 +108,18 @@ impl Message for ToMember {
                 stamp.put(to);
             }),
             Self::Complete(generation) => whole(out, kind::COMPLETE, generation),
-            Self::Go(request) => whole(out, kind::GO, request),
+            Self::Go(request, leader) => append(out, kind::GO, |to| {
+                request.put(to);
+                leader.put(to);
+            }),
             Self::Leave(sort) => whole(out, kind::LEAVE, sort),
-            Self::Ping(number) => append(out, kind::PING, |to| to.u64(*number)),
-            Self::Pong(number) => append(out, kind::PONG, |to| to.u64(*number)),
+            Self::Ping(number) => whole(out, kind::PING, number),
+            Self::Pong(number) => whole(out, kind::PONG, number),
             Self::Forfeits(forfeits) => whole(out, kind::FORFEITS, forfeits),
+            Self::Fetch => append(out, kind::FETCH, nothing),
+            Self::Interrupted(request) => whole(out, kind::INTERRUPTED, request),
+            Self::Locks(rows) => whole(out, kind::LOCKS, rows),
+            Self::Surveyed(number) => whole(out, kind::SURVEYED, number),
         }
     }
 
@@ -130,11 +143,15 @@ impl Message for ToMember {
             kinds::STORED => Self::Stored(Part::take(&mut from)?, Part::take(&mut from)?),
             kinds::CONFLICT => Self::Conflict(Part::take(&mut from)?, Part::take(&mut from)?),
             kinds::COMPLETE => Self::Complete(Part::take(&mut from)?),
-            kinds::GO => Self::Go(Part::take(&mut from)?),
+            kinds::GO => Self::Go(Part::take(&mut from)?, Part::take(&mut from)?),
             kinds::LEAVE => Self::Leave(Part::take(&mut from)?),
-            kinds::PING => Self::Ping(from.u64(PING_FIELD)?),
-            kinds::PONG => Self::Pong(from.u64(PING_FIELD)?),
+            kinds::PING => Self::Ping(Part::take(&mut from)?),
+            kinds::PONG => Self::Pong(Part::take(&mut from)?),
             kinds::FORFEITS => Self::Forfeits(Part::take(&mut from)?),
+            kinds::FETCH => Self::Fetch,
+            kinds::INTERRUPTED => Self::Interrupted(Part::take(&mut from)?),
+            kinds::LOCKS => Self::Locks(Part::take(&mut from)?),
+            kinds::SURVEYED => Self::Surveyed(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)
@@ -148,5 +165,3 @@ fn whole(out: &mut Vec<u8>, kind: u8, part: &impl Part) {
 
 /// The body of a message that its kind says in full.
 fn nothing(_: &mut Writer<'_>) {}
-
-const PING_FIELD: &str = "number of the ping";

@@ -39,8 +39,9 @@ impl fmt::Display for ToSupervisor {
             Self::Release(request) => write!(f, "release #{request}"),
             Self::Decline(request) => write!(f, "decline #{request}"),
             Self::Put(put) => {
-                write!(f, "put #{} {:?} {}", put.request, put.key.as_str(), Size(put.bytes.as_deref()))?;
-                put.expected.map_or(Ok(()), |version| write!(f, " if {version}"))
+                write!(f, "put #{} {} {}", put.request, put.key, Size(put.bytes.as_deref()))?;
+                put.expected.map_or(Ok(()), |version| write!(f, " if {version}"))?;
+                put.again.map_or(Ok(()), |version| write!(f, " again from {version}"))
             }
             Self::Value(value) => write!(f, "value {value}"),
             Self::Arrive(arrive) => {
@@ -53,6 +54,9 @@ impl fmt::Display for ToSupervisor {
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
             Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),
+            Self::StateEnd => f.write_str("state end"),
+            Self::Inquire(request) => write!(f, "inquire #{request}"),
+            Self::Survey(number) => write!(f, "survey {number}"),
         }
     }
 }
@@ -78,7 +82,8 @@ impl fmt::Display for ToMember {
                 write!(f, "delta {} entries {} ended {}", delta.stamp, delta.entries.len(), delta.ended.len())
             }
             Self::Queued(queued) => {
-                write!(f, "queued #{} ticket {} ahead {}", queued.request, queued.ticket, queued.ahead)
+                write!(f, "queued #{} ticket {} ahead {}", queued.request, queued.ticket, queued.ahead)?;
+                queued.holder.map_or(Ok(()), |holder| write!(f, " held by {}", holder.who))
             }
             Self::Grant(grant) => write!(f, "grant #{} token {} {}", grant.request, grant.token, grant.abandoned),
             Self::Token(request, token) => write!(f, "token #{request} {token}"),
@@ -90,12 +95,16 @@ impl fmt::Display for ToMember {
             Self::Complete(generation) => {
                 write!(f, "complete {:?} {}", generation.name.as_str(), generation.number)
             }
-            Self::Go(request) => write!(f, "go #{request}"),
+            Self::Go(request, leader) => write!(f, "go #{request}{}", if *leader { " as leader" } else { "" }),
             Self::Leave(LeaveSort::Leaving) => f.write_str("leave group"),
             Self::Leave(LeaveSort::Resigning) => f.write_str("leave office"),
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
             Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),
+            Self::Fetch => f.write_str("fetch"),
+            Self::Interrupted(request) => write!(f, "interrupted #{request}"),
+            Self::Locks(rows) => write!(f, "locks {}", rows.len()),
+            Self::Surveyed(number) => write!(f, "surveyed {number}"),
         }
     }
 }
@@ -132,7 +141,7 @@ impl fmt::Display for Standing {
 
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {:?} {}", self.request, self.name.as_str(), self.mode)
+        write!(f, "#{} {} {}", self.request, self.name, self.mode)
     }
 }
 
@@ -163,7 +172,7 @@ impl fmt::Display for Refusal {
 
 impl fmt::Display for ViewHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "view {} base {}", self.stamp, self.base)
+        write!(f, "view {} base {} written {}", self.stamp, self.base, self.written)
     }
 }
 
@@ -180,7 +189,7 @@ impl fmt::Display for Abandoned {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, version, writer, request, bytes } = self;
-        write!(f, "{:?} {version} by {writer} #{request} {}", key.as_str(), Size(bytes.as_deref()))
+        write!(f, "{key} {version} by {writer} #{request} {}", Size(bytes.as_deref()))
     }
 }
 

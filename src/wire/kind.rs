@@ -24,6 +24,9 @@ pub(super) mod to_supervisor {
     pub(in crate::wire) const PING: u8 = 17;
     pub(in crate::wire) const PONG: u8 = 18;
     pub(in crate::wire) const FORFEITS: u8 = 19;
+    pub(in crate::wire) const STATE_END: u8 = 20;
+    pub(in crate::wire) const INQUIRE: u8 = 21;
+    pub(in crate::wire) const SURVEY: u8 = 22;
 }
 
 /// What the supervisor says.
@@ -49,4 +52,8 @@ pub(super) mod to_member {
     pub(in crate::wire) const PING: u8 = 82;
     pub(in crate::wire) const PONG: u8 = 83;
     pub(in crate::wire) const FORFEITS: u8 = 84;
+    pub(in crate::wire) const FETCH: u8 = 85;
+    pub(in crate::wire) const INTERRUPTED: u8 = 86;
+    pub(in crate::wire) const LOCKS: u8 = 87;
+    pub(in crate::wire) const SURVEYED: u8 = 88;
 }

@@ -1,6 +1,8 @@
 //! The messages: what the two sides say to each other. Plain values; bytes are the business of [`super::frame`].
 
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
+use std::sync::Arc;
+
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Tag, Ticket, Token};
 
 /// What a member or an observer says to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub enum ToSupervisor {
     Decline(Request),
     /// Writes a state value.
     Put(Put),
-    /// A state value that the member has. Between `Join` and `ClaimsEnd`.
+    /// A state value that the member has. After a `Fetch`.
     Value(Value),
     /// Waits at a barrier.
     Arrive(Arrive),
@@ -43,6 +45,12 @@ pub enum ToSupervisor {
     Pong(u64),
     /// Who forfeited, as the last closed view had it, in as many frames as needed. Between `Join` and `ClaimsEnd`.
     Forfeits(Vec<Forfeit>),
+    /// All values were said that a `Fetch` asked for.
+    StateEnd,
+    /// Asks how a request that waits stands now.
+    Inquire(Request),
+    /// Asks who holds what and who waits for it.
+    Survey(u64),
 }
 
 /// What the supervisor says to a member or an observer.
@@ -80,8 +88,8 @@ pub enum ToMember {
     Conflict(Request, Stamp),
     /// A generation of a barrier is complete. Written to all its waiters before any `Go`.
     Complete(Generation),
-    /// The barrier lets the request pass.
-    Go(Request),
+    /// The barrier lets the request pass, and whether it is the leader.
+    Go(Request, bool),
     /// The supervisor leaves its office: what follows is the end of the connection.
     Leave(LeaveSort),
     /// Asks whether the member still answers.
@@ -90,6 +98,14 @@ pub enum ToMember {
     Pong(u64),
     /// Who forfeited and was still there, in as many frames as needed, before the `Welcome` or `Opened` that uses it.
     Forfeits(Vec<Forfeit>),
+    /// Asks for all state values that the member has, because nobody has brought newer ones.
+    Fetch,
+    /// It is unknown whether a write was done: the key has moved on since.
+    Interrupted(Request),
+    /// Who holds and who waits, in as many frames as needed, before the `Surveyed` that uses them.
+    Locks(Vec<LockRow>),
+    /// All locks were said that a `Survey` asked for.
+    Surveyed(u64),
 }
 
 /// Who forfeited everything, and under which tag the kernel showed its membership then.
@@ -137,6 +153,8 @@ pub struct Join {
     pub epoch: Epoch,
     /// The highest token base or token it has heard of.
     pub base: Token,
+    /// How far its copy of the state goes: the reign, and the last write of that reign; zero: it has none.
+    pub state: Stamp,
     /// What the registry shows of it.
     pub profile: Profile,
 }
@@ -193,8 +211,8 @@ pub enum EndReason {
 pub struct Want {
     /// The asker's number for it.
     pub request: Request,
-    /// The lock's name.
-    pub name: Name,
+    /// The lock.
+    pub name: Resource,
     /// How it is wanted.
     pub mode: Mode,
 }
@@ -222,6 +240,8 @@ pub struct HeldClaim {
     pub want: Want,
     /// The token of the grant.
     pub token: Token,
+    /// When it was granted, in milliseconds since 1970.
+    pub since: u64,
 }
 
 /// A member's word that it waits for something.
@@ -302,6 +322,10 @@ pub struct ViewHead {
     pub stamp: Stamp,
     /// The token base of the reign.
     pub base: Token,
+    /// The last write to the state in this reign.
+    pub written: u64,
+    /// Whether the values before are the whole state, or only what the member lacks.
+    pub whole: bool,
 }
 
 /// Ends a window.
@@ -335,6 +359,17 @@ pub struct Queued {
     pub ticket: Ticket,
     /// How many waiters are ahead of it.
     pub ahead: u32,
+    /// Who has held the lock for longest, if anybody holds it.
+    pub holder: Option<Holding>,
+}
+
+/// Who holds a lock, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Who.
+    pub who: InstanceId,
+    /// When it was granted, in milliseconds since 1970 by the supervisor's clock.
+    pub since: u64,
 }
 
 /// A grant.
@@ -344,6 +379,8 @@ pub struct Grant {
     pub request: Request,
     /// Its fencing token.
     pub token: Token,
+    /// When that was, in milliseconds since 1970 by the supervisor's clock.
+    pub since: u64,
     /// What became of the owner before.
     pub abandoned: Abandoned,
 }
@@ -378,18 +415,21 @@ pub struct Put {
     /// The writer's number for it.
     pub request: Request,
     /// The key.
-    pub key: Name,
+    pub key: Resource,
     /// Write only if the key has this version; the zero stamp: only if it was never written.
     pub expected: Option<Stamp>,
+    /// The write was said before, to a supervisor that did not answer; then this is the version that the key had at the
+    /// writer's.
+    pub again: Option<Stamp>,
     /// The bytes; `None` deletes.
-    pub bytes: Option<Box<[u8]>>,
+    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// A value of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     /// The key.
-    pub key: Name,
+    pub key: Resource,
     /// Its version.
     pub version: Stamp,
     /// Who wrote it.
@@ -397,7 +437,7 @@ pub struct Value {
     /// The writer's number for the write.
     pub request: Request,
     /// The bytes; `None`: deleted.
-    pub bytes: Option<Box<[u8]>>,
+    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// An arrival at a barrier.
@@ -418,4 +458,41 @@ pub struct Generation {
     pub name: Name,
     /// Which use: the reign and the count in it.
     pub number: Stamp,
+    /// Whom it lets pass, and by which requests; the first is the leader.
+    pub waiters: Vec<(InstanceId, Request)>,
+}
+
+/// Who holds a lock and who waits for it. Of one that has too many of either for a frame there are several rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockRow {
+    /// Which.
+    pub name: Resource,
+    /// How many permits it has, if it has permits.
+    pub limit: Option<u32>,
+    /// Who holds it, the oldest grant first.
+    pub holders: Vec<HolderRow>,
+    /// Who waits for it, first in line first.
+    pub waiters: Vec<WaiterRow>,
+}
+
+/// Somebody who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HolderRow {
+    /// Who.
+    pub who: InstanceId,
+    /// How.
+    pub mode: Mode,
+    /// Under which token.
+    pub token: Token,
+    /// When it was granted, in milliseconds since 1970.
+    pub since: u64,
+}
+
+/// Somebody who waits for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaiterRow {
+    /// Who.
+    pub who: InstanceId,
+    /// How.
+    pub mode: Mode,
 }

@@ -29,17 +29,20 @@
 //! | `option T` | u8: 0 none, nothing follows; 1 some, `T` follows |
 //! | `list T` | u32 count, then so many `T` |
 //! | `id`, `epoch`, `token`, `attempt`, `request`, `tag` | u64 |
-//! | `stamp` | epoch, u64: a version of the registry, or of a state value; all zero: none |
+//! | `stamp` | epoch, u64: a version of the registry, of the state, or of a state value; all zero: none |
+//! | `resource` | u8 kind: 0 mutex, 1 rwlock, 2 semaphore, 3 once, 4 value; name |
 //! | `ticket` | epoch, u64: a place in a queue |
 //! | `reason` | a text of at most 1024 bytes, for people |
 //! | `value` | bytes, at most [`VALUE_LIMIT`] |
 //! | `end` | u8: 0 left, 1 failed, 2 evicted |
 //! | `sort` | u8: 0 known (in the last closed view), 1 heard (during an open window) |
 //! | `mode` | u8: 0 exclusive; 1 shared; 2 permits, then u32 count, at least 1, and u32 limit |
-//! | `want` | request, name of the lock, mode |
+//! | `want` | request, resource, mode |
 //! | `profile` | u32 pid, u32 program version, u64 milliseconds since 1970 of joining, u16 presence port or 0, bool paused, text label of at most 256 bytes, bytes payload of at most 4096 bytes |
 //! | `entry` | id, profile, u8 standing: 0 active, 1 paused, 2 hung, 3 aside |
-//! | `view` | stamp, token base of the reign |
+//! | `view` | stamp, token base of the reign, u64 last write to the state in this reign, bool whole: the Values before are the whole state and not only what the member lacks |
+//! | `time` | u64 milliseconds since 1970 |
+//! | `row` | resource, option u32 limit, list of (id, mode, token, time) holders, list of (id, mode) waiters |
 //! | `forfeit` | id, tag: who forfeited, and the tag of the membership that the kernel showed of it then |
 //!
 //! Every message has exactly one encoding: what decodes, encodes to the same bytes.
@@ -71,23 +74,24 @@
 //! # Order
 //!
 //! **Member.** Without waiting for an answer, in one write: Hello, Join, Names\*, Forfeits\*, Departed\*, Held\*, Wants\*,
-//! Value\*, Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
-//! accounts for the member. Before its Welcome it sends no request, but it may already Cancel, Release and Decline what
+//! Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
+//! accounts for the member, and of one that is asked to Fetch only the StateEnd. Before its Welcome it sends no request, but it may already Cancel, Release and Decline what
 //! it claimed.
 //!
 //! The supervisor answers one of these:
 //!
 //! - Refused, and closes.
 //! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
-//! - To a newcomer or a returning member outside a window: Forfeits\*, Entries\*, Welcome with a view.
-//! - To a survivor in an open window: Names (heard)\*, Welcome without a view; when the window closes, Forfeits\*,
-//!   Entries\*, Opened.
+//! - To a newcomer or a returning member outside a window: Forfeits\*, Entries\*, Value\*, Welcome with a view.
+//! - To a survivor in an open window: Names (heard)\*, Welcome without a view, Fetch if nobody has brought a newer copy of
+//!   the state; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
-//! Then Deltas, each on top of the view before. No Queued, Grant, Token, Stored, Complete, Go or Value comes before the
-//! Welcome or Opened that carries a view.
+//! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
+//! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it.
 //!
-//! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Ping, Pong and Leave. The answer is that to a newcomer.
+//! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Put, Survey, Ping, Pong and Leave. The answer is that to a
+//! newcomer.
 //!
 //! # From the client
 //!
@@ -99,7 +103,8 @@
 //! rest can.
 //!
 //! **2 Join**: name of the group, stamp of the last closed view (zero: a newcomer), highest epoch heard of, highest
-//! token or token base heard of, profile. From a member or an observer, second. What it knows follows.
+//! token or token base heard of, stamp of its copy of the state (the reign, and the last write of it; zero: none), profile.
+//! From a member or an observer, second. What it knows follows.
 //!
 //! **3 Names**: sort, list id. From a joining member: the instances in its last closed view (known), those heard of in
 //! a window that it saw open (heard).
@@ -107,7 +112,7 @@
 //! **4 Departed**: id, end. From a joining member: an instance that the old reign's supervisor said had ended, and how.
 //! Nobody waits for it.
 //!
-//! **5 Held**: want, token. *Frozen.* From a joining member: it holds this, under this token. Confirmed in silence,
+//! **5 Held**: want, token, time of the grant. *Frozen.* From a joining member: it holds this, under this token. Confirmed in silence,
 //! with a fresh Token, or answered with Lost.
 //!
 //! **6 Wants**: want, option ticket. *Frozen.* From a joining member: it waits for this, at this place if it was told
@@ -125,18 +130,18 @@
 //! **11 Decline**: request. From a member that was granted what nobody waits for any more. No answer. Unlike a Release
 //! it does not vouch for what the lock protects.
 //!
-//! **12 Put**: request, name of the key, option stamp (write only if the key has this version; zero: only if never
-//! written), option value (none deletes). From a member. Stored, Conflict or Denied follows; in this release
-//! always Denied.
+//! **12 Put**: request, resource of the key, option stamp (write only if the key has this version; zero: only if never
+//! written), option stamp (said again: the version that the key had at the writer's when it said it first), option value
+//! (none deletes). From a member or an observer. Value, then Stored, or Conflict, Interrupted or Denied follows.
 //!
-//! **13 Value**: name of the key, stamp version, id writer, request of the writer, option value (none: deleted). From a
-//! joining member: a state value that it has. Of several for a key the highest version counts.
+//! **13 Value**: resource of the key, stamp version, id writer, request of the writer, option value (none: deleted). From a
+//! member that was asked to Fetch: a state value that it has.
 //!
-//! **14 Arrive**: request, name of the barrier, u32 parties, at least 1. From a member that waits at a barrier. Go or
-//! Denied follows; in this release always Denied.
+//! **14 Arrive**: request, name of the barrier, u32 parties, at least 1. From a member that waits at a barrier, and again
+//! after each Opened or Welcome until it may pass. Complete and Go, or Denied follows.
 //!
-//! **15 Completed**: name of the barrier, stamp generation. From a joining member that had Complete: its waiters are
-//! let go.
+//! **15 Completed**: name of the barrier, stamp generation, list of (id, request). From a joining member that had Complete
+//! and no Go yet: these requests are let go when they are said again.
 //!
 //! **16 Leave**: nothing. From whoever leaves; the end of the connection follows and is no failure.
 //!
@@ -146,6 +151,13 @@
 //!
 //! **19 Forfeits**: list forfeit. From a joining member: the Forfeits of its last closed view. Nobody waits for an id
 //! whose memberships all have tags that are named so.
+//!
+//! **20 StateEnd**: nothing. From a member that was asked to Fetch: all was said.
+//!
+//! **21 Inquire**: request. From a member that waits and wants to know how it stands. Queued follows, or nothing if the
+//! request does not wait.
+//!
+//! **22 Survey**: u64. From a member or an observer. Locks\*, and Surveyed with the number follow.
 //!
 //! # From the supervisor
 //!
@@ -168,9 +180,10 @@
 //! **70 Delta**: stamp, list entry, list of id and end. To everybody with a view, at every change: the number of the
 //! view after it, entries that are new or changed, entries that ended.
 //!
-//! **71 Queued**: request, ticket, u32 waiters ahead. To a member: the request waits, at this place. A Grant follows.
+//! **71 Queued**: request, ticket, u32 waiters ahead, option (id, time) of who has held the lock for longest. To a member:
+//! the request waits, at this place. A Grant follows.
 //!
-//! **72 Grant**: request, token, u8 abandoned: 0 clean; 1 died, then id of who died; 2 unknown. To a member: the
+//! **72 Grant**: request, token, time, u8 abandoned: 0 clean; 1 died, then id of who died; 2 unknown. To a member: the
 //! request is granted. Release, Decline, or the member's end follows.
 //!
 //! **73 Token**: request, token. To a holder: its grant goes on under this token.
@@ -186,9 +199,9 @@
 //!
 //! **78 Conflict**: request, stamp. To a writer: the key has this version and not the expected one.
 //!
-//! **79 Complete**: name of the barrier, stamp generation. To every waiter of the generation, before any Go.
+//! **79 Complete**: as 15. To every waiter of the generation, before any Go.
 //!
-//! **80 Go**: request. To a waiter: the barrier lets it pass.
+//! **80 Go**: request, bool leader. To a waiter: the barrier lets it pass.
 //!
 //! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate. The end of the connection follows.
 //!
@@ -198,6 +211,16 @@
 //!
 //! **84 Forfeits**: list forfeit. For the Welcome or Opened that follows, like Entries: who was over the limit of a
 //! window, this reign's or an earlier one's, and was still shown by the kernel when this reign began.
+//!
+//! **85 Fetch**: nothing. To a member in an open window whose copy of the state is newer than all before: Value\*, StateEnd
+//! follow.
+//!
+//! **86 Interrupted**: request. To a writer that said a Put again: the key has another version than then, by another
+//! write, so that it is unknown whether this one was done.
+//!
+//! **87 Locks**: list row. A part of the answer to a Survey. Rows of the same resource in a row belong together.
+//!
+//! **88 Surveyed**: u64. The end of the answer to the Survey with this number.
 
 pub mod frame;
 #[doc(hidden)]

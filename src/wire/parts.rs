@@ -1,13 +1,16 @@
 //! What bodies are made of: the encoding of every struct and enum inside a message.
 
+use std::sync::Arc;
+
 use super::codec::{Part, Reader, Writer};
 use super::error::DecodeError;
 use super::message::{
-    Abandoned, Arrive, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello, Join, LeaveSort, Mode, NameSort,
-    Opened, Profile, Purpose, Put, Queued, Refusal, Standing, Trust, Value, ViewHead, Want, WantClaim, Welcome,
+    Abandoned, Arrive, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello, HolderRow, Holding, Join,
+    LeaveSort, LockRow, Mode, NameSort, Opened, Profile, Purpose, Put, Queued, Refusal, Standing, Trust, Value,
+    ViewHead, WaiterRow, Want, WantClaim, Welcome,
 };
 use super::{MAGIC, REASON_LIMIT, VALUE_LIMIT, WIRE_VERSION};
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
 
 /// Numbers that travel as one u64.
 macro_rules! numbers {
@@ -36,6 +39,30 @@ numbers! {
     Request = "request",
 }
 
+/// Plain numbers and flags, where the struct around them says what they mean.
+macro_rules! plain {
+    ($($type:ident = $field:literal, $size:literal;)*) => { $(
+        impl Part for $type {
+            const FIELD: &'static str = $field;
+            const MIN: usize = $size;
+
+            fn put(&self, to: &mut Writer<'_>) {
+                to.$type(*self);
+            }
+
+            fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                from.$type(Self::FIELD)
+            }
+        }
+    )* };
+}
+
+plain! {
+    bool = "flag", 1;
+    u32 = "number", 4;
+    u64 = "number", 8;
+}
+
 /// Enums without fields, which travel as one u8: one table for both directions.
 macro_rules! choices {
     ($($type:ident = $field:literal { $($variant:ident = $number:literal,)* })*) => { $(
@@ -58,6 +85,7 @@ macro_rules! choices {
 }
 
 choices! {
+    Kind = "kind of resource" { Mutex = 0, RwLock = 1, Semaphore = 2, Once = 3, Value = 4, }
     Purpose = "purpose" { Member = 0, Observer = 1, }
     NameSort = "sort of names" { Known = 0, Heard = 1, }
     EndReason = "end reason" { Left = 0, Failed = 1, Evicted = 2, }
@@ -84,18 +112,24 @@ macro_rules! records {
 }
 
 records! {
-    Join = "join" { group: Name, stamp: Stamp, epoch: Epoch, base: Token, profile: Profile, }
-    Want = "want" { request: Request, name: Name, mode: Mode, }
-    HeldClaim = "held claim" { want: Want, token: Token, }
+    Join = "join" { group: Name, stamp: Stamp, epoch: Epoch, base: Token, state: Stamp, profile: Profile, }
+    Resource = "resource" { kind: Kind, name: Name, }
+    Want = "want" { request: Request, name: Resource, mode: Mode, }
+    HeldClaim = "held claim" { want: Want, token: Token, since: u64, }
     WantClaim = "want claim" { want: Want, ticket: Option<Ticket>, }
     Entry = "entry" { id: InstanceId, profile: Profile, standing: Standing, }
-    ViewHead = "view" { stamp: Stamp, base: Token, }
+    ViewHead = "view" { stamp: Stamp, base: Token, written: u64, whole: bool, }
     Opened = "opened" { supervisor: InstanceId, view: ViewHead, departed: Vec<(InstanceId, EndReason)>, }
     Delta = "delta" { stamp: Stamp, entries: Vec<Entry>, ended: Vec<(InstanceId, EndReason)>, }
-    Grant = "grant" { request: Request, token: Token, abandoned: Abandoned, }
-    Put = "put" { request: Request, key: Name, expected: Option<Stamp>, bytes: Option<Box<[u8]>>, }
-    Value = "value" { key: Name, version: Stamp, writer: InstanceId, request: Request, bytes: Option<Box<[u8]>>, }
-    Generation = "generation" { name: Name, number: Stamp, }
+    Holding = "holder" { who: InstanceId, since: u64, }
+    Queued = "queued" { request: Request, ticket: Ticket, ahead: u32, holder: Option<Holding>, }
+    Grant = "grant" { request: Request, token: Token, since: u64, abandoned: Abandoned, }
+    Put = "put" { request: Request, key: Resource, expected: Option<Stamp>, again: Option<Stamp>, bytes: Option<Arc<[u8]>>, }
+    Value = "value" { key: Resource, version: Stamp, writer: InstanceId, request: Request, bytes: Option<Arc<[u8]>>, }
+    Generation = "generation" { name: Name, number: Stamp, waiters: Vec<(InstanceId, Request)>, }
+    LockRow = "lock" { name: Resource, limit: Option<u32>, holders: Vec<HolderRow>, waiters: Vec<WaiterRow>, }
+    HolderRow = "holder" { who: InstanceId, mode: Mode, token: Token, since: u64, }
+    WaiterRow = "waiter" { who: InstanceId, mode: Mode, }
 }
 
 impl Part for Stamp {
@@ -127,7 +161,7 @@ impl Part for Ticket {
 }
 
 /// The bytes of a state value.
-impl Part for Box<[u8]> {
+impl Part for Arc<[u8]> {
     const FIELD: &'static str = "state value";
     const MIN: usize = 4;
 
@@ -136,7 +170,7 @@ impl Part for Box<[u8]> {
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        from.bytes(Self::FIELD, VALUE_LIMIT)
+        from.bytes(Self::FIELD, VALUE_LIMIT).map(Self::from)
     }
 }
 
@@ -333,21 +367,6 @@ impl Part for Welcome {
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { supervisor: Part::take(from)?, pid: from.u32("pid")?, view: Part::take(from)? })
-    }
-}
-
-impl Part for Queued {
-    const FIELD: &'static str = "queued";
-    const MIN: usize = 8 + 16 + 4;
-
-    fn put(&self, to: &mut Writer<'_>) {
-        self.request.put(to);
-        self.ticket.put(to);
-        to.u32(self.ahead);
-    }
-
-    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { request: Part::take(from)?, ticket: Part::take(from)?, ahead: from.u32("waiters ahead")? })
     }
 }
 

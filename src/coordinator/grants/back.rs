@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lock::{End, Key, Place, same};
 use super::{Grants, Live, Phase, Told, all_of};
-use crate::ident::{InstanceId, Name, Request};
-use crate::wire::message::{Grant, HeldClaim, ToMember, WantClaim};
+use crate::ident::{InstanceId, Request, Resource};
+use crate::wire::message::{HeldClaim, ToMember, WantClaim};
 
 impl Grants {
     /// A member that was set aside is back with these claims, and what it says about itself is the truth:
@@ -40,7 +40,7 @@ impl Grants {
         }
 
         let known: Vec<(Key, Live)> = self.live.range(all_of(from)).map(|(key, live)| (*key, live.clone())).collect();
-        let mut touched: BTreeSet<Name> = BTreeSet::new();
+        let mut touched: BTreeSet<Resource> = BTreeSet::new();
         for (key, live) in known {
             let Some(mode) = self.mode_of(key, &live) else { continue };
             let hold = holds.get(&key.1).filter(|claim| live.name == claim.want.name && same(mode, claim.want.mode));
@@ -79,7 +79,7 @@ impl Grants {
     }
 
     /// Tells the holder its token if it has another one in mind.
-    fn confirm_token(&mut self, key: Key, name: &Name, claim: &HeldClaim) {
+    fn confirm_token(&mut self, key: Key, name: &Resource, claim: &HeldClaim) {
         let Some(holding) = self.locks.get(name).and_then(|lock| lock.holding(key)) else { return };
         if holding.token != claim.token {
             self.told.push(Told { to: key.0, what: ToMember::Token(key.1, holding.token) });
@@ -87,8 +87,8 @@ impl Grants {
     }
 
     /// Tells the holder of its grant once more.
-    fn grant_again(&mut self, key: Key, name: &Name) {
-        let Some((token, abandoned)) = self.locks.get_mut(name).and_then(|lock| lock.repeat(key)) else { return };
-        self.told.push(Told { to: key.0, what: ToMember::Grant(Grant { request: key.1, token, abandoned }) });
+    fn grant_again(&mut self, key: Key, name: &Resource) {
+        let Some(grant) = self.locks.get_mut(name).and_then(|lock| lock.repeat(key)) else { return };
+        self.told.push(Told { to: key.0, what: ToMember::Grant(grant) });
     }
 }

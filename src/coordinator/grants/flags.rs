@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ident::Name;
+use crate::ident::Resource;
 use crate::wire::message::Abandoned;
 
 /// The flags of idle names: one usual flag for all, and those names that differ from it.
@@ -13,9 +13,9 @@ pub(super) struct Flags {
     /// The flag of every name that is not kept: `Clean`, or `Unknown` once there is doubt. It never goes back.
     usual: Abandoned,
     /// Never holds a flag equal to `usual`, nor more than [`KEPT`] names. The number is the name's key in `order`.
-    kept: BTreeMap<Name, (Abandoned, u64)>,
+    kept: BTreeMap<Resource, (Abandoned, u64)>,
     /// The kept names, oldest first.
-    order: BTreeMap<u64, Name>,
+    order: BTreeMap<u64, Resource>,
     /// The next key in `order`.
     next: u64,
 }
@@ -31,12 +31,12 @@ impl Flags {
     }
 
     /// The flag of an idle name.
-    pub(super) fn of(&self, name: &Name) -> Abandoned {
+    pub(super) fn of(&self, name: &Resource) -> Abandoned {
         self.kept.get(name).map_or(self.usual, |(flag, _)| *flag)
     }
 
     /// The flag of a name that is idle no more: from here on its lock keeps it.
-    pub(super) fn take(&mut self, name: &Name) -> Abandoned {
+    pub(super) fn take(&mut self, name: &Resource) -> Abandoned {
         match self.kept.remove(name) {
             Some((flag, key)) => {
                 self.order.remove(&key);
@@ -47,7 +47,7 @@ impl Flags {
     }
 
     /// The flag of a name that became idle.
-    pub(super) fn put(&mut self, name: Name, flag: Abandoned) {
+    pub(super) fn put(&mut self, name: Resource, flag: Abandoned) {
         self.take(&name);
         if flag != self.usual && self.kept.len() >= KEPT {
             // Whatever is forgotten from here on has to read as unknown.
@@ -90,7 +90,7 @@ impl Flags {
     }
 
     /// Whether the name takes memory.
-    pub(super) fn keeps(&self, name: &Name) -> bool {
+    pub(super) fn keeps(&self, name: &Resource) -> bool {
         self.kept.contains_key(name)
     }
 }
@@ -105,8 +105,8 @@ mod tests {
 
     const DIED: Abandoned = Abandoned::Died { who: InstanceId::new(7) };
 
-    fn name(number: usize) -> Name {
-        Name::new(format!("n{number}")).expect("a short name")
+    fn name(number: usize) -> Resource {
+        Resource::new(crate::ident::Kind::Mutex, crate::ident::Name::new(format!("n{number}")).expect("a short name"))
     }
 
     #[test]

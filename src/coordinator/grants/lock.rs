@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ident::{InstanceId, Name, Request, Ticket, Token};
-use crate::wire::message::{Abandoned, Mode};
+use crate::ident::{InstanceId, Request, Resource, Ticket, Token};
+use crate::wire::message::{self, Abandoned, Grant, Mode};
 
 /// A request of the whole group: request numbers are per instance.
 pub(super) type Key = (InstanceId, Request);
@@ -75,6 +75,8 @@ pub(super) enum End {
 pub(super) struct Holding {
     pub(super) mode: Mode,
     pub(super) token: Token,
+    /// When it was granted, in milliseconds since 1970.
+    pub(super) since: u64,
     /// The value of [`Lock::marks`] of which the holder was told with its grant.
     heard: u64,
 }
@@ -150,13 +152,19 @@ impl Lock {
         self.holders.iter()
     }
 
+    /// Who has held it for longest: the holder under the lowest token.
+    pub(super) fn eldest(&self) -> Option<message::Holding> {
+        let (key, holding) = self.holders.iter().min_by_key(|(_, holding)| holding.token)?;
+        Some(message::Holding { who: key.0, since: holding.since })
+    }
+
     pub(super) fn queue(&self) -> impl Iterator<Item = (&Place, &Waiting)> {
         self.queue.iter()
     }
 
     /// Makes a claim a holding. What its holder was told of the owner before is not known here.
-    pub(super) fn confirm(&mut self, key: Key, mode: Mode, token: Token) {
-        self.hold(key, Holding { mode, token, heard: 0 });
+    pub(super) fn confirm(&mut self, key: Key, mode: Mode, token: Token, since: u64) {
+        self.hold(key, Holding { mode, token, since, heard: 0 });
     }
 
     fn hold(&mut self, key: Key, holding: Holding) {
@@ -175,11 +183,11 @@ impl Lock {
         }
     }
 
-    /// The holder is told of its grant a second time: the token, and the flag as it is now.
-    pub(super) fn repeat(&mut self, key: Key) -> Option<(Token, Abandoned)> {
+    /// The holder is told of its grant a second time, with the flag as it is now.
+    pub(super) fn repeat(&mut self, key: Key) -> Option<Grant> {
         let holding = self.holders.get_mut(&key)?;
         holding.heard = self.marks;
-        Some((holding.token, self.flag))
+        Some(Grant { request: key.1, token: holding.token, since: holding.since, abandoned: self.flag })
     }
 
     /// Ends a holding and does with the flag what follows from the way it ended.
@@ -261,14 +269,14 @@ impl Lock {
     }
 
     /// Grants to the first who can take it, if it fits: nobody overtakes a ready waiter.
-    pub(super) fn grant(&mut self, token: Token) -> Option<(Key, Abandoned)> {
+    pub(super) fn grant(&mut self, token: Token, since: u64) -> Option<(Key, Abandoned)> {
         let place = *self.ready.first()?;
         let mode = self.queue.get(&place)?.mode;
         if !self.fits(mode) {
             return None;
         }
         let waiting = self.pull(place)?;
-        self.hold(waiting.key, Holding { mode, token, heard: self.marks });
+        self.hold(waiting.key, Holding { mode, token, since, heard: self.marks });
         Some((waiting.key, self.flag))
     }
 
@@ -317,7 +325,7 @@ impl Lock {
     }
 
     /// Panics if the parts contradict each other.
-    pub(super) fn check_invariants(&self, name: &Name) {
+    pub(super) fn check_invariants(&self, name: &Resource) {
         assert!(!self.is_idle(), "{name} is kept though nobody holds it or waits for it");
         let exclusive = self.holders.values().any(|holding| holding.mode == Mode::Exclusive);
         assert_eq!(self.exclusive, exclusive, "{name} is wrong about an exclusive holder");
@@ -350,7 +358,7 @@ impl Lock {
     }
 
     /// Panics unless everything was granted that can be, and told to everybody who can be told.
-    pub(super) fn check_settled(&self, name: &Name) {
+    pub(super) fn check_settled(&self, name: &Resource) {
         let stuck = self.ready.first().and_then(|place| self.queue.get(place)).filter(|first| self.fits(first.mode));
         assert_eq!(stuck, None, "{name} is free and somebody waits");
         assert!(self.untold.is_empty(), "{name} has a ready waiter that was not told its place");

@@ -2,7 +2,7 @@
 
 use super::lock::{Lock, Place, Shape};
 use super::{Grants, Live, Phase, all_of};
-use crate::ident::{InstanceId, Name, Request, Ticket, Token};
+use crate::ident::{InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{Abandoned, Mode};
 
 /// Somebody who holds a name.
@@ -16,6 +16,8 @@ pub struct Holder {
     pub mode: Mode,
     /// Under which token.
     pub token: Token,
+    /// When it was granted, in milliseconds since 1970.
+    pub since: u64,
 }
 
 /// Somebody who waits for a name.
@@ -38,22 +40,23 @@ impl Grants {
     }
 
     /// The names that somebody holds or waits for. None while claims are collected.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
+    pub fn names(&self) -> impl Iterator<Item = &Resource> {
         self.locks.keys()
     }
 
     /// Who holds the name, by id.
-    pub fn holders(&self, name: &Name) -> impl Iterator<Item = Holder> {
+    pub fn holders(&self, name: &Resource) -> impl Iterator<Item = Holder> {
         self.locks.get(name).into_iter().flat_map(Lock::holders).map(|(&(who, request), holding)| Holder {
             who,
             request,
             mode: holding.mode,
             token: holding.token,
+            since: holding.since,
         })
     }
 
     /// Who waits for the name, first in line first.
-    pub fn waiters(&self, name: &Name) -> impl Iterator<Item = Waiter> {
+    pub fn waiters(&self, name: &Resource) -> impl Iterator<Item = Waiter> {
         self.locks.get(name).into_iter().flat_map(Lock::queue).map(|(place, waiting)| Waiter {
             who: waiting.key.0,
             request: waiting.key.1,
@@ -66,20 +69,23 @@ impl Grants {
     }
 
     /// What the instance holds.
-    pub fn held_by(&self, id: InstanceId) -> impl Iterator<Item = (&Name, Holder)> {
+    pub fn held_by(&self, id: InstanceId) -> impl Iterator<Item = (&Resource, Holder)> {
         self.live.range(all_of(id)).filter_map(move |(key, live)| {
             let holding = self.locks.get(&live.name)?.holding(*key)?;
-            Some((&live.name, Holder { who: id, request: key.1, mode: holding.mode, token: holding.token }))
+            Some((
+                &live.name,
+                Holder { who: id, request: key.1, mode: holding.mode, token: holding.token, since: holding.since },
+            ))
         })
     }
 
     /// What the next grant of the name would say of the owner before.
-    pub fn abandoned(&self, name: &Name) -> Abandoned {
+    pub fn abandoned(&self, name: &Resource) -> Abandoned {
         self.locks.get(name).map_or_else(|| self.flags.of(name), Lock::flag)
     }
 
     /// How many permits the name has: as set, or as named by the request that created it while anybody holds or waits.
-    pub fn limit(&self, name: &Name) -> Option<u32> {
+    pub fn limit(&self, name: &Resource) -> Option<u32> {
         match self.locks.get(name).map(Lock::shape) {
             Some(Shape::Semaphore { limit }) => Some(limit),
             Some(Shape::Lock) => None,

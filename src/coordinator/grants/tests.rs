@@ -7,6 +7,7 @@ mod random;
 mod window;
 
 use super::*;
+use crate::ident::{Kind, Name};
 use crate::wire::message::{Abandoned, HeldClaim, WantClaim};
 
 pub(super) const A: InstanceId = InstanceId::new(1);
@@ -23,8 +24,8 @@ pub(super) const fn permits(count: u32, limit: u32) -> Mode {
     Mode::Permits { count, limit }
 }
 
-pub(super) fn name(text: &str) -> Name {
-    Name::new(text).expect("a name made for a test")
+pub(super) fn name(text: &str) -> Resource {
+    Resource::new(Kind::Mutex, Name::new(text).expect("a name made for a test"))
 }
 
 pub(super) fn want(request: u64, text: &str, mode: Mode) -> Want {
@@ -32,7 +33,7 @@ pub(super) fn want(request: u64, text: &str, mode: Mode) -> Want {
 }
 
 pub(super) fn held(request: u64, text: &str, mode: Mode, token: u64) -> HeldClaim {
-    HeldClaim { want: want(request, text, mode), token: Token::new(token) }
+    HeldClaim { want: want(request, text, mode), token: Token::new(token), since: 0 }
 }
 
 pub(super) fn waits(request: u64, text: &str, mode: Mode, ticket: Option<(u64, u64)>) -> WantClaim {
@@ -70,7 +71,7 @@ pub(super) fn told(grants: &mut Grants) -> Vec<String> {
     let line = |Told { to, what }: Told| {
         let to = to.number();
         match what {
-            ToMember::Grant(Grant { request, token, abandoned }) => {
+            ToMember::Grant(Grant { request, token, abandoned, .. }) => {
                 let token = token.number() - BASE;
                 match abandoned {
                     Abandoned::Clean => format!("{to}: {request} granted {token}"),
@@ -78,7 +79,7 @@ pub(super) fn told(grants: &mut Grants) -> Vec<String> {
                     Abandoned::Unknown => format!("{to}: {request} granted {token}, unknown"),
                 }
             }
-            ToMember::Queued(Queued { request, ticket, ahead }) => {
+            ToMember::Queued(Queued { request, ticket, ahead, .. }) => {
                 format!("{to}: {request} at {ticket} behind {ahead}")
             }
             ToMember::Token(request, token) => format!("{to}: {request} token {token}"),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lock::{End, Key, Lock, Place, Shape, permits, same};
 use super::{Flags, Grants, Live, Phase, Told};
-use crate::ident::{Epoch, InstanceId, Name, Request, Ticket, Token};
+use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{HeldClaim, Mode, ToMember, Want, WantClaim};
 
 /// Everything said while a window is open.
@@ -116,8 +116,8 @@ impl Window {
     /// Permits contradict each other only by their sum. The limit may have been changed since they were granted, so
     /// they are measured against the largest number that anybody names: better to believe one too many than to take
     /// something from a member that did nothing wrong.
-    fn judge(&self, limits: &BTreeMap<Name, u32>) -> Judged<'_> {
-        let mut names: BTreeMap<&Name, Vec<(Key, &Held)>> = BTreeMap::new();
+    fn judge(&self, limits: &BTreeMap<Resource, u32>) -> Judged<'_> {
+        let mut names: BTreeMap<&Resource, Vec<(Key, &Held)>> = BTreeMap::new();
         for (id, said) in &self.members {
             for (request, held) in &said.held {
                 names.entry(&held.claim.want.name).or_default().push(((*id, *request), held));
@@ -252,7 +252,7 @@ impl Grants {
         let want = &claim.want;
         let shape = self.shape_for(&want.name, want.mode);
         let lock = self.locks.entry(want.name.clone()).or_insert_with(|| Lock::new(shape, Flags::CLAIMED));
-        lock.confirm(key, want.mode, claim.token);
+        lock.confirm(key, want.mode, claim.token, claim.since);
         self.live.insert(key, Live { name: want.name.clone(), place: None });
     }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ident::Tag;
-use crate::wire::message::{Grant, Queued, Standing};
+use crate::ident::{Kind, Resource, Tag, Ticket};
+use crate::wire::message::{Abandoned, Grant, Mode, Queued, Standing};
 
 fn profile() -> Profile {
     Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() }
@@ -10,13 +10,17 @@ fn name() -> Name {
     Name::new("a").expect("a short name")
 }
 
+fn lock() -> Resource {
+    Resource::new(Kind::Mutex, name())
+}
+
 fn entry(number: u64) -> Entry {
     Entry { id: InstanceId::new(number), profile: profile(), standing: Standing::Active }
 }
 
 fn welcome(n: u64) -> ToMember {
     let stamp = Stamp { epoch: Epoch::new(9), n };
-    let view = Some(ViewHead { stamp, base: Token::new(90) });
+    let view = Some(ViewHead { stamp, base: Token::new(90), written: 0, whole: true });
     ToMember::Welcome(Welcome { supervisor: InstanceId::new(1), pid: 1, view })
 }
 
@@ -26,11 +30,12 @@ fn member(holds: bool) -> (Session, Request) {
     session.hello();
     session.receive(ToMember::Entries(vec![entry(1), entry(2)])).expect("the view");
     session.receive(welcome(4)).expect("the welcome");
-    let (request, sent) = session.acquire(name(), Mode::Exclusive);
+    let (request, sent) = session.acquire(lock(), Mode::Exclusive);
     assert!(sent.is_some());
     if holds {
-        let grant = Grant { request, token: Token::new(91), abandoned: Abandoned::Clean };
+        let grant = Grant { request, token: Token::new(91), since: 5, abandoned: Abandoned::Clean };
         session.receive(ToMember::Grant(grant)).expect("the grant");
+        assert!(session.take(request).is_some());
     }
     (session, request)
 }
@@ -42,7 +47,7 @@ fn claims(frames: &[ToSupervisor]) -> usize {
 #[test]
 fn membership_is_shown_before_the_first_request_leaves() {
     let mut session = Session::new(InstanceId::new(2), name(), profile());
-    assert_eq!(session.acquire(name(), Mode::Exclusive).1, None, "nobody to ask yet");
+    assert_eq!(session.acquire(lock(), Mode::Exclusive).1, None, "nobody to ask yet");
     assert_eq!(claims(&session.hello()), 0, "a newcomer claims nothing");
     let effects = session.receive(welcome(1)).expect("the welcome");
     let shown = effects.iter().position(|effect| *effect == Effect::ShowMembership);
@@ -65,7 +70,7 @@ fn a_release_after_the_end_of_the_connection_is_in_no_claim() {
 fn a_grant_that_nobody_waits_for_is_declined() {
     let (mut session, request) = member(false);
     assert_eq!(session.cancel(request), Some(ToSupervisor::Cancel(request)));
-    let grant = Grant { request, token: Token::new(91), abandoned: Abandoned::Clean };
+    let grant = Grant { request, token: Token::new(91), since: 5, abandoned: Abandoned::Clean };
     let effects = session.receive(ToMember::Grant(grant));
     assert_eq!(effects, Ok(vec![Effect::Send(ToSupervisor::Decline(request))]));
 }
@@ -73,9 +78,9 @@ fn a_grant_that_nobody_waits_for_is_declined() {
 #[test]
 fn who_forfeits_loses_what_it_holds_and_asks_again_for_the_rest() {
     let (mut session, held) = member(true);
-    let (waits, _) = session.acquire(name(), Mode::Exclusive);
+    let (waits, _) = session.acquire(lock(), Mode::Exclusive);
     let ticket = Ticket { epoch: Epoch::new(9), n: 1 };
-    session.receive(ToMember::Queued(Queued { request: waits, ticket, ahead: 0 })).expect("the place");
+    session.receive(ToMember::Queued(Queued { request: waits, ticket, ahead: 0, holder: None })).expect("the place");
     let effects = session.receive(ToMember::Forfeited).expect("the verdict");
     assert_eq!(effects.first(), Some(&Effect::Tell(Notice::Lost(held))));
     assert_eq!(effects.last(), Some(&Effect::Rename));

@@ -100,7 +100,7 @@ impl Seen {
 }
 
 fn lock_of(claim: &Claim) -> u8 {
-    u8::from(claim.want().name.as_str() == "b")
+    u8::from(claim.want().name.name.as_str() == "b")
 }
 
 impl World {
@@ -117,7 +117,7 @@ impl World {
         let claims = self.instances[usize::from(i)].session.claims();
         let holds = || {
             claims.iter().filter_map(|(request, claim)| match claim {
-                Claim::Holds(_, token) => Some((*request, lock_of(claim), *token)),
+                Claim::Holds(_, hold) => Some((*request, lock_of(claim), hold.token)),
                 Claim::Wants(..) => None,
             })
         };
@@ -141,7 +141,11 @@ impl World {
             (session.id(), session.stamp())
         };
         match notice {
-            Notice::Granted(request, token, abandoned) => self.granted(i, request, token, abandoned, before.ticket),
+            Notice::Granted(request) => {
+                if let Some(hold) = self.at(i).session.take(request) {
+                    self.granted(i, request, hold.token, hold.abandoned, before.ticket);
+                }
+            }
             Notice::Raised(request, token) => {
                 let Some(claim) = self.at(i).session.claims().get(&request) else { return };
                 let (lock, mode) = (lock_of(claim), claim.want().mode);
@@ -207,9 +211,9 @@ impl World {
 
     /// A clean end of a critical section.
     pub(super) fn ghost_release(&mut self, i: u8, lock: u8) {
-        let Some((_, Claim::Holds(want, token))) = self.instances[usize::from(i)].claim(lock) else { return };
-        let latest = self.ghost.locks[usize::from(lock)].any.is_none_or(|seen| seen.token <= *token);
-        if want.mode == Mode::Exclusive && (latest || *token > self.excused(usize::from(i), lock)) {
+        let Some((_, Claim::Holds(want, hold))) = self.instances[usize::from(i)].claim(lock) else { return };
+        let latest = self.ghost.locks[usize::from(lock)].any.is_none_or(|seen| seen.token <= hold.token);
+        if want.mode == Mode::Exclusive && (latest || hold.token > self.excused(usize::from(i), lock)) {
             self.ghost.locks[usize::from(lock)].died = false;
         } else if want.mode == Mode::Exclusive {
             self.notes(i).released.push(lock);
@@ -219,9 +223,9 @@ impl World {
     /// An unclean one.
     pub(super) fn ghost_death(&mut self, i: u8) {
         for lock in 0..self.config.locks {
-            if let Some((_, Claim::Holds(want, token))) = self.instances[usize::from(i)].claim(lock)
+            if let Some((_, Claim::Holds(want, hold))) = self.instances[usize::from(i)].claim(lock)
                 && want.mode == Mode::Exclusive
-                && *token > self.excused(usize::from(i), lock)
+                && hold.token > self.excused(usize::from(i), lock)
             {
                 self.ghost.locks[usize::from(lock)].died = true;
             }
@@ -243,7 +247,7 @@ impl World {
     pub(super) fn ghost_amnesia(&mut self, i: u8) {
         let claims = self.at(i).session.claims().values();
         let held = claims.filter_map(|claim| match claim {
-            Claim::Holds(want, token) => Some((lock_of(claim), *token, want.mode)),
+            Claim::Holds(want, hold) => Some((lock_of(claim), hold.token, want.mode)),
             Claim::Wants(..) => None,
         });
         let held: Vec<_> = held.collect();
@@ -267,8 +271,8 @@ impl World {
         self.ghost.given_up.insert(id);
         let mut over = Vec::new();
         for claim in instance.session.claims().values() {
-            if let Claim::Holds(_, token) = claim {
-                over.push((lock_of(claim), *token));
+            if let Claim::Holds(_, hold) = claim {
+                over.push((lock_of(claim), hold.token));
             }
         }
         // What lies unread in its buffers counts as well.
@@ -333,8 +337,8 @@ impl World {
 
     fn confirmed(&mut self, id: InstanceId, lock: u8, request: Request) {
         let i = owner(id);
-        let Some(Claim::Holds(want, token)) = self.instances[i].session.claims().get(&request) else { return };
-        let (mode, token) = (want.mode, *token);
+        let Some(Claim::Holds(want, hold)) = self.instances[i].session.claims().get(&request) else { return };
+        let (mode, token) = (want.mode, hold.token);
         let over = self.excused(i, lock) >= token;
         let seen = self.ghost.locks[usize::from(lock)];
         if let Some(later) = seen.against(mode).filter(|later| later.token > token && owner(later.who) != i) {

@@ -26,8 +26,8 @@ impl World {
     fn check_holders(&mut self, lock: u8) {
         let mut holders = Vec::new();
         for (i, instance) in self.instances.iter().enumerate().filter(|(_, instance)| instance.is_alive()) {
-            if let Some((request, Claim::Holds(want, token))) = instance.claim(lock) {
-                holders.push((i, Some(request), *token, want.mode));
+            if let Some((request, Claim::Holds(want, hold))) = instance.claim(lock) {
+                holders.push((i, Some(request), hold.token, want.mode));
             }
             let believed = self.ghost.slots[i].believes.iter().filter(|(believed, ..)| *believed == lock);
             holders.extend(believed.map(|(_, token, mode)| (i, None, *token, *mode)));
@@ -116,10 +116,10 @@ impl World {
                 let mut waiters = supervisor.grants().waiters(&name);
                 let theirs = supervisor.grants().holders(&name).find(|holder| holder.who == session.id());
                 match instance.claim(lock) {
-                    Some((request, Claim::Holds(_, token)))
-                        if theirs.is_none_or(|holder| (holder.request, holder.token) != (request, *token)) =>
+                    Some((request, Claim::Holds(_, hold)))
+                        if theirs.is_none_or(|holder| (holder.request, holder.token) != (request, hold.token)) =>
                     {
-                        return Some(format!("HOLDER UNKNOWN: {i} holds {lock} #{token}"));
+                        return Some(format!("HOLDER UNKNOWN: {i} holds {lock} #{}", hold.token));
                     }
                     Some((_, Claim::Holds(..))) => {}
                     Some((request, Claim::Wants(..))) => {

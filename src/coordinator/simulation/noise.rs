@@ -62,7 +62,8 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             attempt: Attempt::new(number(c)),
         }),
         4..7 => ToSupervisor::Join(Join {
-            group: lock_name(u8::from(c.below(30) == 0)),
+            group: lock_name(u8::from(c.below(30) == 0)).name,
+            state: stamp(c),
             stamp: if c.below(2) == 0 { Stamp::default() } else { stamp(c) },
             epoch: Epoch::new(number(c)),
             base: Token::new(number(c)),
@@ -70,7 +71,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         }),
         7 => ToSupervisor::Names(sort(c), vec![id(c), id(c)]),
         8 => ToSupervisor::Departed(id(c), EndReason::Left),
-        9 => ToSupervisor::Held(HeldClaim { want: want(c), token: Token::new(number(c)) }),
+        9 => ToSupervisor::Held(HeldClaim { want: want(c), token: Token::new(number(c)), since: number(c) }),
         10 => {
             let ticket = Ticket { epoch: Epoch::new(number(c)), n: number(c) };
             ToSupervisor::Wants(WantClaim { want: want(c), ticket: (c.below(2) == 0).then_some(ticket) })
@@ -88,7 +89,12 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
 fn to_member(chance: &mut Chance) -> ToMember {
     let c = chance;
     let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active };
-    let head = |c: &mut Chance| ViewHead { stamp: stamp(c), base: Token::new(number(c)) };
+    let head = |c: &mut Chance| ViewHead {
+        stamp: stamp(c),
+        base: Token::new(number(c)),
+        written: number(c),
+        whole: c.below(2) == 0,
+    };
     match c.below(15) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
@@ -103,11 +109,11 @@ fn to_member(chance: &mut Chance) -> ToMember {
         }
         7 => {
             let ticket = Ticket { epoch: Epoch::new(number(c)), n: number(c) };
-            ToMember::Queued(Queued { request: request(c), ticket, ahead: 0 })
+            ToMember::Queued(Queued { request: request(c), ticket, ahead: 0, holder: None })
         }
         8 | 9 => {
             let token = Token::new(number(c));
-            ToMember::Grant(Grant { request: request(c), token, abandoned: Abandoned::Unknown })
+            ToMember::Grant(Grant { request: request(c), token, since: 0, abandoned: Abandoned::Unknown })
         }
         10 => ToMember::Token(request(c), Token::new(number(c))),
         11 => ToMember::Lost(request(c)),
@@ -123,7 +129,7 @@ fn a_supervisor_bears_whatever_its_peers_say() {
         let mut chance = Chance::new(seed);
         let c = &mut chance;
         let settings = Settings {
-            group: lock_name(0),
+            group: lock_name(0).name,
             me: InstanceId::new(1000),
             pid: 1,
             window_limit: Some(Supervisor::SLICE * 2),

@@ -146,7 +146,7 @@ impl World {
         let instance = self.at(i);
         let hello = instance.session.hello();
         let settings = Settings {
-            group: lock_name(0),
+            group: lock_name(0).name,
             me: instance.session.id(),
             pid: 1,
             window_limit: Some(Supervisor::SLICE * config.slices),

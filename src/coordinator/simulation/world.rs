@@ -7,7 +7,7 @@ use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
 use super::ghost::Ghost;
 use super::{Config, Fault};
-use crate::ident::{InstanceId, Name, Request, Tag};
+use crate::ident::{InstanceId, Kind, Name, Request, Resource, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
 
 /// One step. The numbers are an instance, then a lock or the attempt that made a connection.
@@ -129,8 +129,8 @@ pub(super) fn id_of(slot: usize, generation: u64) -> InstanceId {
     InstanceId::new((slot as u64 + 1) * 1000 + generation)
 }
 
-pub(super) fn lock_name(lock: u8) -> Name {
-    Name::new(["a", "b"][usize::from(lock)]).expect("a short name")
+pub(super) fn lock_name(lock: u8) -> Resource {
+    Resource::new(Kind::Mutex, Name::new(["a", "b"][usize::from(lock)]).expect("a short name"))
 }
 
 pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
@@ -143,7 +143,7 @@ pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
         label: "".into(),
         payload: [].into(),
     };
-    Session::new(id, lock_name(0), profile).with_rules(config.rules)
+    Session::new(id, lock_name(0).name, profile).with_rules(config.rules)
 }
 
 impl Instance {
@@ -154,7 +154,7 @@ impl Instance {
     /// Its claim of a lock; it never has two of one.
     pub(super) fn claim(&self, lock: u8) -> Option<(Request, &Claim)> {
         let mut claims = self.session.claims().iter();
-        claims.find(|(_, claim)| claim.want().name.as_str() == ["a", "b"][usize::from(lock)]).map(|(r, c)| (*r, c))
+        claims.find(|(_, claim)| claim.want().name.name.as_str() == ["a", "b"][usize::from(lock)]).map(|(r, c)| (*r, c))
     }
 }
 

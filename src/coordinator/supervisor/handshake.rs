@@ -165,7 +165,14 @@ mod tests {
         let profile =
             Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
         let stamp = Stamp { epoch: Epoch::new(n), n };
-        let join = Join { group: group(), stamp, epoch: stamp.epoch, base: Token::default(), profile };
+        let join = Join {
+            group: group(),
+            stamp,
+            epoch: stamp.epoch,
+            base: Token::default(),
+            state: Stamp::default(),
+            profile,
+        };
         let known = known.iter().copied().map(InstanceId::new).collect();
         supervisor.connected(link);
         for frame in [

@@ -45,7 +45,7 @@ impl Supervisor {
 
         let (epoch, base) = window.numbers(self.grants.highest_token(), clock);
         let stamp = Stamp { epoch, n: 1 };
-        self.head = ViewHead { stamp, base };
+        self.head = ViewHead { stamp, base, written: 0, whole: true };
         self.forfeits = window.forfeits();
         self.registry.begin(stamp);
         self.grants.close(

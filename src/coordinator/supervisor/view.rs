@@ -7,7 +7,7 @@ use crate::wire::message::{EndReason, ToMember, ViewHead, Welcome};
 impl Supervisor {
     /// The head of the present view.
     pub(super) fn head(&self) -> ViewHead {
-        ViewHead { stamp: self.registry.stamp(), base: self.head.base }
+        ViewHead { stamp: self.registry.stamp(), ..self.head }
     }
 
     pub(super) fn welcome(&self, view: Option<ViewHead>) -> Welcome {

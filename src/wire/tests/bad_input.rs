@@ -39,10 +39,10 @@ fn a_body_of_another_length_is_refused_in_every_kind() {
 
 #[test]
 fn a_kind_of_the_other_direction_or_of_none_is_unknown() {
-    for kind in (0..=u8::MAX).filter(|kind| !(1..=19).contains(kind)) {
+    for kind in (0..=u8::MAX).filter(|kind| !(1..=22).contains(kind)) {
         assert_eq!(ToSupervisor::decode(kind, &[]), Err(DecodeError::UnknownKind(kind)));
     }
-    for kind in (0..=u8::MAX).filter(|kind| !(64..=84).contains(kind)) {
+    for kind in (0..=u8::MAX).filter(|kind| !(64..=88).contains(kind)) {
         assert_eq!(ToMember::decode(kind, &[]), Err(DecodeError::UnknownKind(kind)));
     }
 }
@@ -60,9 +60,9 @@ fn names_that_are_none_are_refused() {
     ];
     for (text, error) in cases {
         let name = [&(text.len() as u16).to_be_bytes(), text].concat();
-        let acquire = [&[8], &[0; 8][..], &name, &[0]].concat();
+        let acquire = [&[8], &[0; 9][..], &name, &[0]].concat();
         assert_eq!(decode::<ToSupervisor>(&acquire), Err(error), "{text:?}");
-        let complete = [&[79], &name[..], &[0; 16]].concat();
+        let complete = [&[79], &name[..], &[0; 20]].concat();
         assert_eq!(decode::<ToMember>(&complete), Err(error), "{text:?}");
     }
 }
@@ -96,7 +96,7 @@ fn values_that_a_field_cannot_have_are_refused() {
     let arrive = Arrive { request: samples::REQUEST, name: samples::name("b"), parties: 0 };
     assert_eq!(decode::<ToSupervisor>(&frame(&ToSupervisor::Arrive(arrive))[4..]), bad("parties", 0));
 
-    let grant = [&[72], &[0; 16][..], &[3]].concat();
+    let grant = [&[72], &[0; 24][..], &[3]].concat();
     for (bytes, field, value) in
         [(&[64, 6][..], "refusal", 6), (&[81, 2], "sort of leave", 2), (&grant, "abandoned", 3)]
     {
@@ -113,7 +113,8 @@ fn values_that_a_field_cannot_have_are_refused() {
 fn texts_and_bytes_above_their_limits_are_refused() {
     let join = |label: &[u8], payload: &[u8]| {
         let lengths = ((label.len() as u16).to_be_bytes(), (payload.len() as u32).to_be_bytes());
-        [&[2, 0, 1, b'g'], &[0; 16 + 8 + 8 + 4 + 4 + 8 + 2 + 1][..], &lengths.0, label, &lengths.1, payload].concat()
+        [&[2, 0, 1, b'g'], &[0; 16 + 8 + 8 + 16 + 4 + 4 + 8 + 2 + 1][..], &lengths.0, label, &lengths.1, payload]
+            .concat()
     };
     let too_long = |field, len, limit| Some(DecodeError::TooLong { field, len, limit });
     for (bytes, error) in [
@@ -125,7 +126,7 @@ fn texts_and_bytes_above_their_limits_are_refused() {
         assert_eq!(decode::<ToSupervisor>(&bytes).err(), error);
     }
 
-    let put = |len: u32| [&[12], &[0; 8][..], &[0, 1, b'k', 0, 1], &len.to_be_bytes()].concat();
+    let put = |len: u32| [&[12], &[0; 8][..], &[4, 0, 1, b'k', 0, 0, 1], &len.to_be_bytes()].concat();
     assert_eq!(
         decode::<ToSupervisor>(&put(VALUE_LIMIT as u32 + 1)).err(),
         too_long("state value", VALUE_LIMIT + 1, VALUE_LIMIT)
@@ -151,7 +152,7 @@ fn a_count_beyond_the_body_is_refused_before_room_is_made() {
     for (bytes, field, left) in [
         ([&[66], &huge[..], &[0; 33]].concat(), "entry", 33),
         ([&[67, 1], &huge[..]].concat(), "instance id", 0),
-        ([&[69], &[0; 32][..], &huge, &[0; 8]].concat(), "instance id", 8),
+        ([&[69], &[0; 41][..], &huge, &[0; 8]].concat(), "instance id", 8),
         ([&[70], &[0; 16][..], &huge].concat(), "entry", 0),
     ] {
         assert_eq!(decode::<ToMember>(&bytes), Err(DecodeError::Count { field, count: u32::MAX, bytes: left }));

@@ -11,7 +11,7 @@ use crate::wire::message::{Put, ToMember, ToSupervisor};
 
 fn put(size: usize) -> ToSupervisor {
     let bytes = Some(vec![7; size].into());
-    ToSupervisor::Put(Put { request: samples::REQUEST, key: samples::name("config"), expected: None, bytes })
+    ToSupervisor::Put(Put { request: samples::REQUEST, key: samples::config(), expected: None, again: None, bytes })
 }
 
 #[test]

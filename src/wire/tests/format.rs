@@ -1,12 +1,12 @@
 //! The bytes themselves, against the page in `wire`.
 
-use super::samples::{self, ID, REQUEST, TOKEN, hello, want};
+use super::samples::{self, ID, REQUEST, SINCE, TOKEN, hello, want};
 use super::{decode, frame};
 use crate::wire::message::*;
 use crate::wire::{REASON_LIMIT, WIRE_VERSION};
 
 const ID_BYTES: &str = "0102030405060708";
-const WANT_BYTES: &str = "0000000000000021 0007 636174616c6f67";
+const WANT_BYTES: &str = "0000000000000021 00 0007 636174616c6f67";
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -21,16 +21,16 @@ fn frozen_messages_have_the_bytes_they_always_had() {
     for (message, expected) in [
         (ToSupervisor::Hello(hello()), format!("0000001b 01 42454c4c 0001 00 {ID_BYTES} 0000000000000009 00 0000")),
         (
-            ToSupervisor::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN }),
-            format!("0000001b 05 {WANT_BYTES} 00 0011223344556677"),
+            ToSupervisor::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN, since: SINCE }),
+            format!("00000024 05 {WANT_BYTES} 00 0011223344556677 0000019000000001"),
         ),
         (
             ToSupervisor::Wants(WantClaim { want: want(Mode::Shared), ticket }),
-            format!("00000024 06 {WANT_BYTES} 01 01 0000000000000005 0000000000000006"),
+            format!("00000025 06 {WANT_BYTES} 01 01 0000000000000005 0000000000000006"),
         ),
         (
             ToSupervisor::Wants(WantClaim { want: want(permits), ticket: None }),
-            format!("0000001c 06 {WANT_BYTES} 02 00000003 00000019 00"),
+            format!("0000001d 06 {WANT_BYTES} 02 00000003 00000019 00"),
         ),
         (ToSupervisor::ClaimsEnd, "00000001 07".into()),
     ] {
@@ -52,8 +52,8 @@ fn kinds_are_numbered_without_gaps_and_not_shared() {
         kinds.dedup();
         kinds
     };
-    assert_eq!(kinds(samples::to_supervisor().iter().map(frame).collect()), (1..=19).collect::<Vec<u8>>());
-    assert_eq!(kinds(samples::to_member().iter().map(frame).collect()), (64..=84).collect::<Vec<u8>>());
+    assert_eq!(kinds(samples::to_supervisor().iter().map(frame).collect()), (1..=22).collect::<Vec<u8>>());
+    assert_eq!(kinds(samples::to_member().iter().map(frame).collect()), (64..=88).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -72,11 +72,11 @@ fn a_long_reason_arrives_cut_short_at_a_whole_character() {
 
 #[test]
 fn a_message_is_logged_in_one_line_without_bytes_of_the_application() {
-    let secret: Box<[u8]> = [b's'; 300].into();
-    let put = Put { request: REQUEST, key: samples::name("config"), expected: None, bytes: Some(secret) };
-    assert_eq!(ToSupervisor::Put(put).to_string(), r#"put #33 "config" 300 bytes"#);
+    let secret: std::sync::Arc<[u8]> = [b's'; 300].into();
+    let put = Put { request: REQUEST, key: samples::config(), expected: None, again: None, bytes: Some(secret) };
+    assert_eq!(ToSupervisor::Put(put).to_string(), r#"put #33 value "config" 300 bytes"#);
     assert_eq!(ToSupervisor::Hello(hello()).to_string(), format!("hello member {ID} attempt 9 wire 1"));
-    assert_eq!(ToSupervisor::Acquire(want(Mode::Exclusive)).to_string(), r#"acquire #33 "catalog" exclusive"#);
+    assert_eq!(ToSupervisor::Acquire(want(Mode::Exclusive)).to_string(), r#"acquire #33 mutex "catalog" exclusive"#);
     for line in samples::to_supervisor().iter().map(ToString::to_string) {
         assert!(!line.contains(['\n', '☂']) || line.starts_with("join"), "{line}");
     }

@@ -1,11 +1,13 @@
 //! Every message with anything in its fields comes back as it was sent.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 use super::{decode, frame};
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::fuzzing;
 use crate::wire::message::*;
 
@@ -54,8 +56,13 @@ fn bytes(limit: usize) -> impl Strategy<Value = Box<[u8]>> {
     prop_oneof![9 => vec(any::<u8>(), 0..60), 1 => vec(any::<u8>(), limit)].prop_map(Box::from)
 }
 
-fn value_bytes() -> impl Strategy<Value = Option<Box<[u8]>>> {
-    option::of(bytes(5000))
+fn resource() -> impl Strategy<Value = Resource> {
+    let kind = prop::sample::select(vec![Kind::Mutex, Kind::RwLock, Kind::Semaphore, Kind::Once, Kind::Value]);
+    (kind, name()).prop_map(|(kind, name)| Resource::new(kind, name))
+}
+
+fn value_bytes() -> impl Strategy<Value = Option<Arc<[u8]>>> {
+    option::of(bytes(5000).prop_map(Arc::from))
 }
 
 fn profile() -> impl Strategy<Value = Profile> {
@@ -85,10 +92,25 @@ fn ended() -> impl Strategy<Value = (InstanceId, EndReason)> {
     (id(), prop_oneof![Just(EndReason::Left), Just(EndReason::Failed), Just(EndReason::Evicted)])
 }
 
-fn want() -> impl Strategy<Value = Want> {
+fn mode() -> impl Strategy<Value = Mode> {
     let permits = (1..=u32::MAX, any::<u32>()).prop_map(|(count, limit)| Mode::Permits { count, limit });
-    let mode = prop_oneof![Just(Mode::Exclusive), Just(Mode::Shared), permits];
-    (request(), name(), mode).prop_map(|(request, name, mode)| Want { request, name, mode })
+    prop_oneof![Just(Mode::Exclusive), Just(Mode::Shared), permits]
+}
+
+fn lock() -> impl Strategy<Value = LockRow> {
+    let holder = (id(), mode(), token(), any::<u64>()).prop_map(|(who, mode, token, since)| HolderRow {
+        who,
+        mode,
+        token,
+        since,
+    });
+    let waiter = (id(), mode()).prop_map(|(who, mode)| WaiterRow { who, mode });
+    (resource(), option::of(any::<u32>()), vec(holder, 0..6), vec(waiter, 0..6))
+        .prop_map(|(name, limit, holders, waiters)| LockRow { name, limit, holders, waiters })
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    (request(), resource(), mode()).prop_map(|(request, name, mode)| Want { request, name, mode })
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
@@ -98,11 +120,16 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn view() -> impl Strategy<Value = ViewHead> {
-    (stamp(), token()).prop_map(|(stamp, base)| ViewHead { stamp, base })
+    (stamp(), token(), any::<u64>(), any::<bool>()).prop_map(|(stamp, base, written, whole)| ViewHead {
+        stamp,
+        base,
+        written,
+        whole,
+    })
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    (name(), stamp(), id(), request(), value_bytes()).prop_map(|(key, version, writer, request, bytes)| Value {
+    (resource(), stamp(), id(), request(), value_bytes()).prop_map(|(key, version, writer, request, bytes)| Value {
         key,
         version,
         writer,
@@ -112,7 +139,11 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn generation() -> impl Strategy<Value = Generation> {
-    (name(), stamp()).prop_map(|(name, number)| Generation { name, number })
+    (name(), stamp(), vec((id(), request()), 0..40)).prop_map(|(name, number, waiters)| Generation {
+        name,
+        number,
+        waiters,
+    })
 }
 
 fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
@@ -122,24 +153,20 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         (any::<u16>(), purpose, id(), any::<u64>()).prop_map(|(wire, purpose, id, attempt)| {
             M::Hello(Hello { wire, purpose, trust: Trust::Open, id, attempt: Attempt::new(attempt) })
         }),
-        (name(), stamp(), epoch(), token(), profile()).prop_map(|(group, stamp, epoch, base, profile)| M::Join(Join {
-            group,
-            stamp,
-            epoch,
-            base,
-            profile
-        })),
+        (name(), stamp(), epoch(), token(), stamp(), profile()).prop_map(
+            |(group, stamp, epoch, base, state, profile)| M::Join(Join { group, stamp, epoch, base, state, profile })
+        ),
         (sort(), vec(id(), 0..40)).prop_map(|(sort, ids)| M::Names(sort, ids)),
         ended().prop_map(|(id, reason)| M::Departed(id, reason)),
-        (want(), token()).prop_map(|(want, token)| M::Held(HeldClaim { want, token })),
+        (want(), token(), any::<u64>()).prop_map(|(want, token, since)| M::Held(HeldClaim { want, token, since })),
         (want(), option::of(ticket())).prop_map(|(want, ticket)| M::Wants(WantClaim { want, ticket })),
         Just(M::ClaimsEnd),
         want().prop_map(M::Acquire),
         request().prop_map(M::Cancel),
         request().prop_map(M::Release),
         request().prop_map(M::Decline),
-        (request(), name(), option::of(stamp()), value_bytes())
-            .prop_map(|(request, key, expected, bytes)| M::Put(Put { request, key, expected, bytes })),
+        (request(), resource(), option::of(stamp()), option::of(stamp()), value_bytes())
+            .prop_map(|(request, key, expected, again, bytes)| M::Put(Put { request, key, expected, again, bytes })),
         value().prop_map(M::Value),
         (request(), name(), 1..=u32::MAX).prop_map(|(request, name, parties)| M::Arrive(Arrive {
             request,
@@ -151,6 +178,9 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         any::<u64>().prop_map(M::Ping),
         any::<u64>().prop_map(M::Pong),
         vec(forfeit(), 0..40).prop_map(M::Forfeits),
+        Just(M::StateEnd),
+        request().prop_map(M::Inquire),
+        any::<u64>().prop_map(M::Survey),
     ]
 }
 
@@ -189,14 +219,16 @@ fn to_member() -> impl Strategy<Value = ToMember> {
             entries,
             ended
         })),
-        (request(), ticket(), any::<u32>()).prop_map(|(request, ticket, ahead)| M::Queued(Queued {
-            request,
-            ticket,
-            ahead
-        })),
-        (request(), token(), abandoned).prop_map(|(request, token, abandoned)| M::Grant(Grant {
+        (request(), ticket(), any::<u32>(), option::of((id(), any::<u64>()))).prop_map(
+            |(request, ticket, ahead, holder)| {
+                let holder = holder.map(|(who, since)| Holding { who, since });
+                M::Queued(Queued { request, ticket, ahead, holder })
+            }
+        ),
+        (request(), token(), any::<u64>(), abandoned).prop_map(|(request, token, since, abandoned)| M::Grant(Grant {
             request,
             token,
+            since,
             abandoned
         })),
         (request(), token()).prop_map(|(request, token)| M::Token(request, token)),
@@ -206,11 +238,15 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         (request(), stamp()).prop_map(|(request, stamp)| M::Stored(request, stamp)),
         (request(), stamp()).prop_map(|(request, stamp)| M::Conflict(request, stamp)),
         generation().prop_map(M::Complete),
-        request().prop_map(M::Go),
+        (request(), any::<bool>()).prop_map(|(request, leader)| M::Go(request, leader)),
         prop_oneof![Just(LeaveSort::Leaving), Just(LeaveSort::Resigning)].prop_map(M::Leave),
         any::<u64>().prop_map(M::Ping),
         any::<u64>().prop_map(M::Pong),
         vec(forfeit(), 0..40).prop_map(M::Forfeits),
+        Just(M::Fetch),
+        request().prop_map(M::Interrupted),
+        vec(lock(), 0..6).prop_map(M::Locks),
+        any::<u64>().prop_map(M::Surveyed),
     ]
 }
 

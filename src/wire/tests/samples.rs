@@ -1,6 +1,8 @@
 //! Messages of every kind, with something in every field.
 
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Tag, Ticket, Token};
+use std::sync::Arc;
+
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::WIRE_VERSION;
 use crate::wire::message::*;
 
@@ -13,6 +15,16 @@ pub(super) const STAMP: Stamp = Stamp { epoch: Epoch::new(0x30), n: 0x31 };
 pub(super) fn name(text: &str) -> Name {
     Name::new(text).expect("a literal name")
 }
+
+pub(super) fn mutex(text: &str) -> Resource {
+    Resource::new(Kind::Mutex, name(text))
+}
+
+pub(super) fn config() -> Resource {
+    Resource::new(Kind::Value, name("config"))
+}
+
+pub(super) const SINCE: u64 = 0x0000_0190_0000_0001;
 
 pub(super) fn profile() -> Profile {
     Profile {
@@ -31,19 +43,36 @@ pub(super) fn hello() -> Hello {
 }
 
 pub(super) fn want(mode: Mode) -> Want {
-    Want { request: REQUEST, name: name("catalog"), mode }
+    Want { request: REQUEST, name: mutex("catalog"), mode }
 }
 
 fn entry(id: InstanceId, standing: Standing) -> Entry {
     Entry { id, profile: profile(), standing }
 }
 
-fn value(bytes: Option<Box<[u8]>>) -> Value {
-    Value { key: name("config"), version: STAMP, writer: ID, request: REQUEST, bytes }
+fn value(bytes: Option<Arc<[u8]>>) -> Value {
+    Value { key: config(), version: STAMP, writer: ID, request: REQUEST, bytes }
+}
+
+fn generation() -> Generation {
+    Generation { name: name("phase-1"), number: STAMP, waiters: vec![(ID, REQUEST), (OTHER, Request::new(1))] }
+}
+
+fn queued(holder: Option<Holding>) -> Queued {
+    Queued { request: REQUEST, ticket: Ticket { epoch: Epoch::new(5), n: 6 }, ahead: 2, holder }
+}
+
+fn lock() -> LockRow {
+    LockRow {
+        name: Resource::new(Kind::Semaphore, name("licences")),
+        limit: Some(25),
+        holders: vec![HolderRow { who: ID, mode: Mode::Permits { count: 3, limit: 25 }, token: TOKEN, since: SINCE }],
+        waiters: vec![WaiterRow { who: OTHER, mode: Mode::Permits { count: 25, limit: 25 } }],
+    }
 }
 
 fn view() -> ViewHead {
-    ViewHead { stamp: STAMP, base: TOKEN }
+    ViewHead { stamp: STAMP, base: TOKEN, written: 7, whole: true }
 }
 
 /// In the order of their kinds, some kinds more than once.
@@ -59,12 +88,13 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
             stamp: STAMP,
             epoch: STAMP.epoch,
             base: TOKEN,
+            state: Stamp { n: 12, ..STAMP },
             profile: profile(),
         }),
         M::Names(NameSort::Known, vec![ID, OTHER]),
         M::Names(NameSort::Heard, vec![]),
         M::Departed(OTHER, EndReason::Evicted),
-        M::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN }),
+        M::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN, since: SINCE }),
         M::Wants(WantClaim { want: want(Mode::Shared), ticket }),
         M::Wants(WantClaim { want: want(permits), ticket: None }),
         M::ClaimsEnd,
@@ -72,22 +102,31 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
         M::Cancel(REQUEST),
         M::Release(REQUEST),
         M::Decline(REQUEST),
-        M::Put(Put { request: REQUEST, key: name("config"), expected: Some(STAMP), bytes: Some([1, 2].into()) }),
-        M::Put(Put { request: REQUEST, key: name("config"), expected: None, bytes: None }),
+        M::Put(Put {
+            request: REQUEST,
+            key: config(),
+            expected: Some(STAMP),
+            again: Some(Stamp::default()),
+            bytes: Some([1, 2].into()),
+        }),
+        M::Put(Put { request: REQUEST, key: config(), expected: None, again: None, bytes: None }),
         M::Value(value(Some([].into()))),
         M::Arrive(Arrive { request: REQUEST, name: name("phase-1"), parties: 4 }),
-        M::Completed(Generation { name: name("phase-1"), number: STAMP }),
+        M::Completed(generation()),
         M::Leave,
         M::Ping(1),
         M::Pong(u64::MAX),
         M::Forfeits(vec![(OTHER, Tag::new(0x41)), (OTHER, Tag::new(0x42))]),
+        M::StateEnd,
+        M::Inquire(REQUEST),
+        M::Survey(3),
     ]
 }
 
 /// In the order of their kinds, some kinds more than once.
 pub(super) fn to_member() -> Vec<ToMember> {
     use ToMember as M;
-    let grant = |abandoned| Grant { request: REQUEST, token: TOKEN, abandoned };
+    let grant = |abandoned| Grant { request: REQUEST, token: TOKEN, since: SINCE, abandoned };
     vec![
         M::Refused(Refusal::Wire { supervisor: 1, client: 7 }),
         M::Refused(Refusal::Group),
@@ -106,7 +145,8 @@ pub(super) fn to_member() -> Vec<ToMember> {
             entries: vec![entry(ID, Standing::Hung)],
             ended: vec![(OTHER, EndReason::Failed)],
         }),
-        M::Queued(Queued { request: REQUEST, ticket: Ticket { epoch: Epoch::new(5), n: 6 }, ahead: 2 }),
+        M::Queued(queued(Some(Holding { who: OTHER, since: SINCE }))),
+        M::Queued(queued(None)),
         M::Grant(grant(Abandoned::Clean)),
         M::Grant(grant(Abandoned::Died { who: OTHER })),
         M::Grant(grant(Abandoned::Unknown)),
@@ -117,13 +157,17 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Value(value(None)),
         M::Stored(REQUEST, STAMP),
         M::Conflict(REQUEST, STAMP),
-        M::Complete(Generation { name: name("phase-1"), number: STAMP }),
-        M::Go(REQUEST),
+        M::Complete(generation()),
+        M::Go(REQUEST, true),
         M::Leave(LeaveSort::Leaving),
         M::Leave(LeaveSort::Resigning),
         M::Ping(1),
         M::Pong(2),
         M::Forfeits(vec![(OTHER, Tag::new(0x41))]),
         M::Forfeits(vec![]),
+        M::Fetch,
+        M::Interrupted(REQUEST),
+        M::Locks(vec![lock()]),
+        M::Surveyed(3),
     ]
 }

@@ -2,6 +2,7 @@
 //! Shares no code with what it is compared to, apart from the types of the wire.
 
 use super::*;
+use crate::wire::message;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PlainHolder {
@@ -33,8 +34,8 @@ pub(super) struct PlainLock {
 
 #[derive(Clone, Debug)]
 pub(super) struct Plain {
-    pub(super) locks: BTreeMap<Name, PlainLock>,
-    pub(super) set: BTreeMap<Name, u32>,
+    pub(super) locks: BTreeMap<Resource, PlainLock>,
+    pub(super) set: BTreeMap<Resource, u32>,
     pub(super) ready: Vec<InstanceId>,
     pub(super) told: Vec<Told>,
     pub(super) token: u64,
@@ -54,7 +55,7 @@ pub(super) enum Gone {
 }
 
 impl Plain {
-    pub(super) fn new(names: &[Name]) -> Self {
+    pub(super) fn new(names: &[Resource]) -> Self {
         let lock = PlainLock { holders: vec![], queue: vec![], flag: Abandoned::Clean, unclaimed: true, limit: 0 };
         Self {
             locks: names.iter().map(|name| (name.clone(), lock.clone())).collect(),
@@ -86,7 +87,7 @@ impl Plain {
         let (mut held, mut wants) = (vec![], vec![]);
         for lock in self.locks.values() {
             for holder in lock.holders.iter().filter(|h| h.who == who) {
-                held.push(HeldClaim { want: holder.want.clone(), token: Token::new(holder.token) });
+                held.push(HeldClaim { want: holder.want.clone(), token: Token::new(holder.token), since: 0 });
             }
             for waiter in lock.queue.iter().filter(|w| w.who == who) {
                 let ticket = if waiter.heard { waiter.ticket } else { None };
@@ -145,7 +146,7 @@ impl Plain {
         self.token = base;
         let asked = self.asked.take().unwrap_or_default();
         if limited {
-            let mut order: Vec<(u64, Name, usize)> = vec![];
+            let mut order: Vec<(u64, Resource, usize)> = vec![];
             for (name, lock) in &self.locks {
                 order.extend(lock.holders.iter().enumerate().map(|(at, holder)| (holder.token, name.clone(), at)));
             }
@@ -276,7 +277,7 @@ impl Plain {
 
     pub(super) fn back(&mut self, who: InstanceId, mut held: Vec<HeldClaim>, mut wants: Vec<WantClaim>) {
         let (holds, waits) = self.claims(who);
-        for HeldClaim { want, token } in holds {
+        for HeldClaim { want, token, .. } in holds {
             if let Some(at) = held.iter().position(|claim| claim.want == want) {
                 if held.remove(at).token != token {
                     self.tell(who, ToMember::Token(want.request, token));
@@ -287,7 +288,7 @@ impl Plain {
                 let flag = lock.flag;
                 let holder = lock.holders.iter_mut().find(|h| h.who == who && h.want == want).expect("a holder");
                 holder.vouches = holder.want.mode != S;
-                self.tell(who, ToMember::Grant(Grant { request: want.request, token, abandoned: flag }));
+                self.tell(who, ToMember::Grant(Grant { request: want.request, token, since: 0, abandoned: flag }));
             } else {
                 self.free(who, want.request, Gone::Declined);
             }
@@ -312,7 +313,7 @@ impl Plain {
         }
     }
 
-    pub(super) fn resize(&mut self, name: &Name, limit: u32) {
+    pub(super) fn resize(&mut self, name: &Resource, limit: u32) {
         self.set.insert(name.clone(), limit);
         let lock = self.locks.get_mut(name).expect("a name of the test");
         lock.limit = limit;
@@ -355,7 +356,7 @@ impl Plain {
                 let PlainWaiter { who, want, .. } = lock.queue.remove(at);
                 self.token += 1;
                 let token = Token::new(self.token);
-                let grant = Grant { request: want.request, token, abandoned: lock.flag };
+                let grant = Grant { request: want.request, token, since: 0, abandoned: lock.flag };
                 let vouches = want.mode != S;
                 lock.holders.push(PlainHolder { who, want, token: self.token, vouches });
                 self.told.push(Told { to: who, what: ToMember::Grant(grant) });
@@ -370,7 +371,9 @@ impl Plain {
                 });
                 (waiter.ticket, waiter.heard) = (Some(ticket), true);
                 let ahead = u32::try_from(to).expect("a short queue");
-                let queued = Queued { request: waiter.want.request, ticket, ahead };
+                let eldest = lock.holders.iter().min_by_key(|holder| holder.token);
+                let holder = eldest.map(|holder| message::Holding { who: holder.who, since: 0 });
+                let queued = Queued { request: waiter.want.request, ticket, ahead, holder };
                 self.told.push(Told { to: waiter.who, what: ToMember::Queued(queued) });
                 lock.queue.insert(to, waiter);
             }

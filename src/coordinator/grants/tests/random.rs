@@ -43,7 +43,7 @@ struct Pair {
     grants: Grants,
     plain: Plain,
     dice: Dice,
-    names: Vec<Name>,
+    names: Vec<Resource>,
     /// The last request number of anybody.
     request: u64,
     /// The highest token that was told with a new grant.
@@ -54,7 +54,7 @@ struct Pair {
 
 impl Pair {
     fn new(seed: u64) -> Self {
-        let names: Vec<Name> = ["a", "b", "c", "d"].map(name).to_vec();
+        let names: Vec<Resource> = ["a", "b", "c", "d"].map(name).to_vec();
         let plain = Plain::new(&names);
         let dice = Dice(seed);
         let mut pair =
@@ -167,7 +167,7 @@ impl Pair {
                     claim.ticket = None;
                     waits.push(claim);
                 }
-                2 => holds.push(HeldClaim { want: claim.want, token: Token::new(1) }),
+                2 => holds.push(HeldClaim { want: claim.want, token: Token::new(1), since: 0 }),
                 _ => waits.push(claim),
             }
         }
@@ -177,7 +177,7 @@ impl Pair {
         }
         if self.dice.one_in(8) {
             let want = self.want();
-            holds.push(HeldClaim { want, token: Token::new(1) });
+            holds.push(HeldClaim { want, token: Token::new(1), since: 0 });
         }
         self.grants.back(who, holds.clone(), waits.clone());
         self.plain.back(who, holds, waits);
@@ -284,6 +284,7 @@ impl Pair {
                     request: holder.want.request,
                     mode: holder.want.mode,
                     token: Token::new(holder.token),
+                    since: 0,
                 })
                 .collect();
             expected.sort_by_key(|holder| (holder.who, holder.request));

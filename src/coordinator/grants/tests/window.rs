@@ -92,9 +92,9 @@ fn a_new_claim_replaces_all_that_was_said_before() {
         grants.acquire(A, want(3, "m", X));
         grants.claim(A, vec![held(4, "o", X, 6)], vec![]);
     });
-    assert_eq!(grants.names().map(Name::as_str).collect::<Vec<_>>(), ["o"]);
+    assert_eq!(grants.names().collect::<Vec<_>>(), [&name("o")]);
     assert_eq!(
-        grants.held_by(A).map(|(name, holder)| (name.as_str(), holder.token.number())).collect::<Vec<_>>(),
+        grants.held_by(A).map(|(name, holder)| (name.name.as_str(), holder.token.number())).collect::<Vec<_>>(),
         [("o", 6)]
     );
 }
