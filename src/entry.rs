@@ -1,5 +1,6 @@
 //! One row of the registry, as the application sees it.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::ident::InstanceId;
@@ -61,9 +62,50 @@ impl Entry {
             label: profile.label.to_string(),
             payload: profile.payload.to_vec(),
             version: profile.version,
-            since: SystemTime::UNIX_EPOCH + Duration::from_millis(profile.since.min(u64::from(u32::MAX) * 1000)),
+            since: time(profile.since),
             role: if supervisor == Some(entry.id) { Role::Supervisor } else { Role::Subordinate },
             standing: entry.standing,
         }
     }
+}
+
+/// Who holds something, as the application sees it: the first thing people ask when they wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// Which instance.
+    pub id: InstanceId,
+    /// Its process.
+    pub pid: u32,
+    /// Its label, empty if it gave none.
+    pub label: String,
+    /// Since when it holds it, by the clock of the supervisor that granted it.
+    pub since: SystemTime,
+}
+
+impl Holder {
+    /// The holder whose entry this is.
+    pub(crate) fn from_wire(entry: &message::Entry, since: u64) -> Self {
+        let profile = &entry.profile;
+        Self { id: entry.id, pid: profile.pid, label: profile.label.to_string(), since: time(since) }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        if !self.label.is_empty() {
+            write!(f, " ({})", self.label)?;
+        }
+        match self.since.elapsed() {
+            Ok(elapsed) => write!(f, " for {elapsed:.1?}"),
+            // The clock was set back since.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A time in milliseconds since 1970, as far as such a time can be.
+pub(crate) fn time(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis.min(u64::from(u32::MAX) * 1000))
 }

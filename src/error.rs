@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::entry::Holder;
 use crate::ident::NameError;
 use crate::wire::message::Refusal;
 
@@ -43,9 +44,24 @@ pub enum Error {
     TimedOut {
         /// How long that was.
         waited: Duration,
+        /// Who holds what was waited for, and has held it for longest; `None` if nobody does or it is not known, for
+        /// instance because the time passed during an election.
+        holder: Option<Holder>,
+        /// How many others were ahead in the queue, if it was a queue and the place is known.
+        position: Option<u32>,
     },
-    /// The call would have had to wait.
-    WouldBlock,
+    /// The call would have had to wait: for who holds it, or for an election to end.
+    WouldBlock {
+        /// Who has held it for longest; `None` if nobody does or it is not known.
+        holder: Option<Holder>,
+    },
+    /// The grant was revoked before it was released: this instance was silent beyond the window limit during an
+    /// election, and somebody else may have held the lock since. What it protects may have changed.
+    Lost,
+    /// The supervisor does not allow this; the reason says why.
+    Denied(String),
+    /// It is unknown whether it was done: the supervisor died before it answered. Look before trying again.
+    Interrupted,
     /// There is no supervisor to observe: no copy of the program runs.
     NoSupervisor,
     /// Only the supervisor can do this, and this instance is none.
@@ -116,8 +132,18 @@ impl fmt::Display for Error {
             Self::SupervisorUnresponsive { pid: None, waited } => {
                 write!(f, "the supervisor has not answered for {waited:.1?}")
             }
-            Self::TimedOut { waited } => write!(f, "timed out after {waited:.1?}"),
-            Self::WouldBlock => f.write_str("would have to wait"),
+            Self::TimedOut { waited, holder, position } => {
+                write!(f, "timed out after {waited:.1?}")?;
+                held_by(f, holder.as_ref())?;
+                position.map_or(Ok(()), |ahead| write!(f, ", {ahead} ahead"))
+            }
+            Self::WouldBlock { holder } => {
+                f.write_str("would have to wait")?;
+                held_by(f, holder.as_ref())
+            }
+            Self::Lost => f.write_str("the grant was revoked"),
+            Self::Denied(reason) => write!(f, "denied: {reason}"),
+            Self::Interrupted => f.write_str("interrupted: it is unknown whether it was done"),
             Self::NoSupervisor => f.write_str("no copy of the program runs"),
             Self::NotSupervisor => f.write_str("this instance is not the supervisor"),
             Self::NoHeir => f.write_str("there is no other instance to take the office over"),
@@ -126,6 +152,17 @@ impl fmt::Display for Error {
             Self::Forked => f.write_str("the instance belongs to the parent of this process"),
             Self::System { attempted, source } => write!(f, "cannot {attempted}: {source}"),
         }
+    }
+}
+
+fn held_by(f: &mut fmt::Formatter<'_>, holder: Option<&Holder>) -> fmt::Result {
+    holder.map_or(Ok(()), |holder| write!(f, ", held by {holder}"))
+}
+
+impl Error {
+    /// The time given for a call has passed that was not in a queue.
+    pub(crate) const fn timed_out(waited: Duration) -> Self {
+        Self::TimedOut { waited, holder: None, position: None }
     }
 }
 

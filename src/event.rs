@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::entry::{Entry, Role};
-use crate::ident::{Epoch, InstanceId};
+use crate::ident::{Epoch, InstanceId, Kind, Name, Token};
 use crate::runtime::lock;
 use crate::wire::message::EndReason;
 
@@ -76,6 +76,16 @@ pub enum Event {
         old: InstanceId,
         /// The id from now on.
         new: InstanceId,
+    },
+    /// A grant was revoked: this instance was silent beyond the window limit during an election, and somebody else may
+    /// hold the lock by now. Whoever works under it has to stop.
+    LockLost {
+        /// What kind of lock.
+        kind: Kind,
+        /// Its name.
+        name: Name,
+        /// The token under which it was held.
+        token: Token,
     },
     /// The supervisor port cannot be used at the moment; the election goes on.
     PortUnusable(crate::PortReason),

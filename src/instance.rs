@@ -1,6 +1,6 @@
 //! One joined instance, as the application holds it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::reign::Ended;
 use crate::runtime::shared::{Seat, Shared};
+use crate::sync::{Mutex, RwLock};
 use crate::wire::message::ToSupervisor;
 
 /// One member of a group.
@@ -35,12 +36,12 @@ pub struct Instance {
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
-    driver: Mutex<Option<JoinHandle<()>>>,
+    driver: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Instance {
     pub(crate) fn new(shared: Arc<Shared>, driver: JoinHandle<()>) -> Self {
-        Self { handle: Arc::new(Handle { shared, driver: Mutex::new(Some(driver)) }) }
+        Self { handle: Arc::new(Handle { shared, driver: std::sync::Mutex::new(Some(driver)) }) }
     }
 
     /// What this instance is at the moment. During an election it is a subordinate.
@@ -144,6 +145,16 @@ impl Instance {
         Ok(Office::new(self.clone(), epoch))
     }
 
+    /// The lock of this name that one holds at a time: see [`Mutex`]. Sends nothing.
+    pub fn mutex(&self, name: &str) -> Mutex {
+        Mutex::new(self, name)
+    }
+
+    /// The lock of this name that one holds alone or several share: see [`RwLock`]. Sends nothing.
+    pub fn rwlock(&self, name: &str) -> RwLock {
+        RwLock::new(self, name)
+    }
+
     /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
@@ -200,7 +211,7 @@ impl Instance {
         &self.handle.shared
     }
 
-    fn unforked(&self) -> Result<&Arc<Shared>, Error> {
+    pub(crate) fn unforked(&self) -> Result<&Arc<Shared>, Error> {
         if self.shared().is_forked() { Err(Error::Forked) } else { Ok(self.shared()) }
     }
 }

@@ -86,18 +86,19 @@ mod instance;
 mod observer;
 mod office;
 mod runtime;
+pub mod sync;
 #[doc(hidden)]
 pub mod wire;
 
-pub use entry::{EndReason, Entry, Role, Standing};
+pub use entry::{EndReason, Entry, Holder, Role, Standing};
 pub use error::{Error, PortReason};
 pub use event::Event;
 pub use group::Group;
-pub use ident::{Epoch, InstanceId, Name, NameError, ParseIdError, Token};
+pub use ident::{Epoch, InstanceId, Kind, Name, NameError, ParseIdError, Token};
 pub use instance::Instance;
 pub use observer::Observer;
 pub use office::Office;
-pub use wire::message::Refusal;
+pub use wire::message::{Abandoned, Refusal};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -159,7 +159,7 @@ fn a_forked_child_is_told_so_and_its_parent_is_undisturbed() {
         // The parent's own calls are what they were.
         match role {
             Role::Supervisor => drop(mixed.own().try_office().unwrap()),
-            Role::Subordinate => assert!(matches!(mixed.own().try_office(), Err(Error::WouldBlock))),
+            Role::Subordinate => assert!(matches!(mixed.own().try_office(), Err(Error::WouldBlock { .. }))),
         }
         mixed.own().leave();
         for member in &mixed.members {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::claims::{Claim, Hold};
 use super::rules::Rules;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
 use crate::wire::message::{
     Delta, EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Opened, Profile, Purpose,
     ToMember, ToSupervisor, Trust, Value, ViewHead, Welcome,
@@ -93,8 +93,8 @@ pub enum Notice {
     Granted(Request),
     /// A grant goes on under a higher token.
     Raised(Request, Token),
-    /// A grant was revoked.
-    Lost(Request),
+    /// A grant was revoked: of what, and its last token.
+    Lost(Request, Resource, Token),
     /// A request was refused.
     Denied(Request, Box<str>),
     /// A value of the state was written.

@@ -66,7 +66,7 @@ fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
             peer.outbox.push(frame);
         }
     }
-    peer.outbox.flush(&peer.stream);
+    peer.flush();
     Some(peer.stream.set_read_timeout(Some(ANSWER)).map_err(|_| Followed::Ended))
 }
 
@@ -133,7 +133,7 @@ fn answer(peer: &Peer, replies: &[ToSupervisor]) {
     for reply in replies {
         peer.outbox.push(reply);
     }
-    peer.outbox.flush(&peer.stream);
+    peer.flush();
 }
 
 /// Notices a supervisor that says nothing. It only reports: nothing is closed, and nobody is taken for dead.

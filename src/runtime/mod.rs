@@ -2,15 +2,17 @@
 //!
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
 //! [`follow`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
-//! accepts), [`office`] (who waits for it), [`link`] (one connection of it), [`warden`] (who
+//! accepts), [`office`] (who waits for it), [`calls`] and [`grant`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
 //! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
 //! [`clock`].
 
+pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod door;
 pub(crate) mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod follow;
+pub(crate) mod grant;
 pub(crate) mod link;
 pub(crate) mod office;
 pub(crate) mod outbox;

@@ -39,18 +39,18 @@ impl Shared {
                 return Ok(epoch);
             }
             if timeout.is_some_and(|timeout| timeout.is_zero()) {
-                return Err(Error::WouldBlock);
+                return Err(Error::WouldBlock { holder: None });
             }
             // Somebody waits for the supervisor's end, so somebody should notice if it only hangs.
             if let Some(peer) = self.inquire(&mut state) {
                 drop(state);
-                peer.outbox.flush(&peer.stream);
+                peer.flush();
                 state = self.state();
                 continue;
             }
             let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Err(Error::TimedOut { waited: began.elapsed() });
+                return Err(Error::timed_out(began.elapsed()));
             }
             let slice = left.map_or(Self::ANSWER, |left| left.min(Self::ANSWER));
             state = self.wait(state, slice);
@@ -58,7 +58,7 @@ impl Shared {
     }
 
     /// Looks after the question whether the supervisor answers, and says whose outbox is to be flushed for it.
-    fn inquire(&self, state: &mut State) -> Option<Arc<Peer>> {
+    pub(super) fn inquire(&self, state: &mut State) -> Option<Arc<Peer>> {
         let Seat::Subordinate(peer) = &state.seat else { return None };
         if let Some(question) = &mut state.question {
             if question.since.elapsed() < Self::ANSWER {
@@ -82,7 +82,7 @@ impl Shared {
     }
 
     /// How long a supervisor has to answer a ping, twice.
-    const ANSWER: Duration = Duration::from_secs(2);
+    pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
     /// Whether the reign in which an office was taken goes on.
     pub(crate) fn is_reigning(&self, epoch: Epoch) -> bool {

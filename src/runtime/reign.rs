@@ -171,13 +171,14 @@ impl Reign {
     fn move_in(&self) {
         // Before the roll call, so that whoever asks after this one finds it.
         self.shared.show_as_winner();
-        let hello = self.shared.state().hello();
         let gone = self.predecessor.filter(|id| self.shared.is_gone(*id));
         self.step(|machine| {
             if let Some(id) = gone {
                 machine.gone(id);
             }
-            for frame in hello {
+            // Under the registry's lock: a call of the application that asks for something after this hello was built
+            // must not be heard before it.
+            for frame in self.shared.state().hello() {
                 machine.frame(LinkId::LOCAL, frame);
             }
         });

@@ -1,20 +1,21 @@
 //! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
 
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::calls::{Answer, Calls};
 use super::office::Question;
-use super::outbox::Outbox;
+use super::outbox::{Flushed, Outbox};
 use super::presence::{self, Mechanism, Presence, RollCall};
 use super::reign::Reign;
 use super::{clock, endpoint, lock};
 use crate::coordinator::session::{Effect, Misplaced, Notice, Session};
-use crate::entry::{Entry, Role};
+use crate::entry::{Entry, Holder, Role};
 use crate::error::Error;
 use crate::event::{Event, Hub};
-use crate::ident::{Epoch, InstanceId, Name};
-use crate::wire::message::{Purpose, ToMember, ToSupervisor};
+use crate::ident::{Epoch, InstanceId, Name, Request, Resource};
+use crate::wire::message::{Holding, Purpose, ToMember, ToSupervisor};
 
 /// What an instance was built with.
 #[derive(Clone, Debug)]
@@ -51,6 +52,12 @@ pub(crate) struct State {
     /// The office is being handed over: no new guard is given out.
     pub(super) resigning: bool,
     pub(super) pings: u64,
+    /// The highest ping that was answered.
+    pub(super) ponged: u64,
+    /// How many connections have ended.
+    pub(super) connection: u64,
+    /// Who waits for an answer.
+    pub(super) calls: Calls,
     /// The last question to the present supervisor whether it answers.
     pub(super) question: Option<Question>,
     pub(super) hung: bool,
@@ -89,6 +96,9 @@ impl Shared {
             offices: 0,
             resigning: false,
             pings: 0,
+            ponged: 0,
+            connection: 0,
+            calls: Calls::default(),
             question: None,
             hung: false,
             untold: None,
@@ -184,7 +194,9 @@ impl Shared {
         // It dies with its connection; the next supervisor has not heard it.
         state.question = None;
         state.hung = false;
+        state.connection += 1;
         self.changed.notify_all();
+        state.calls.wake_all();
     }
 
     /// Closes the sockets that show the kernel that this instance is there. Before its connections end, so that their
@@ -204,6 +216,7 @@ impl Shared {
             state.joined = Some(Err(Error::Left));
         }
         self.changed.notify_all();
+        state.calls.wake_all();
         drop(state);
         self.hub.close();
     }
@@ -292,22 +305,24 @@ impl Shared {
                     question.answered |= question.ping == n;
                 }
                 state.hung = false;
+                state.ponged = state.ponged.max(n);
                 self.changed.notify_all();
+                state.calls.wake_all();
                 return;
             }
-            // `Rename` follows and tells both ids. The rest belongs to the callers that wait for grants.
-            Notice::Forfeited
-            | Notice::Queued(..)
-            | Notice::Granted(..)
-            | Notice::Raised(..)
-            | Notice::Lost(_)
-            | Notice::Denied(..)
-            | Notice::Written(_)
-            | Notice::Stored(..)
-            | Notice::Conflict(..)
-            | Notice::Interrupted(_)
-            | Notice::Passed(..)
-            | Notice::Surveyed(..) => return,
+            Notice::Lost(_, Resource { kind, name }, token) => Event::LockLost { kind, name, token },
+            Notice::Queued(request, ahead, holder) => return state.calls.queued(request, ahead, holder),
+            Notice::Granted(request) => return state.calls.wake(request),
+            Notice::Denied(request, reason) => return state.calls.settle(request, Answer::Denied(reason)),
+            Notice::Stored(request, version) => return state.calls.settle(request, Answer::Stored(version)),
+            Notice::Conflict(request, version) => return state.calls.settle(request, Answer::Conflict(version)),
+            Notice::Interrupted(request) => return state.calls.settle(request, Answer::Interrupted),
+            Notice::Passed(request, leader) => return state.calls.settle(request, Answer::Passed(leader)),
+            Notice::Surveyed(number, rows) => {
+                return state.calls.settle(Request::new(number), Answer::Surveyed(rows));
+            }
+            // `Rename` follows and tells both ids. A guard asks the session for its token.
+            Notice::Forfeited | Notice::Raised(..) | Notice::Written(_) => return,
         };
         self.hub.emit(&event);
     }
@@ -351,6 +366,7 @@ impl Shared {
         }
         state.leaving = true;
         self.changed.notify_all();
+        state.calls.wake_all();
         Some(std::mem::replace(&mut state.seat, Seat::Electing))
     }
 
@@ -404,7 +420,7 @@ impl Shared {
         };
         let left = timeout.saturating_sub(began.elapsed());
         if left.is_zero() {
-            return Err(Error::TimedOut { waited: began.elapsed() });
+            return Err(Error::timed_out(began.elapsed()));
         }
         Ok(self.wait(state, left))
     }
@@ -445,6 +461,12 @@ impl State {
         if matches!(self.seat, Seat::Supervisor(_)) { Role::Supervisor } else { Role::Subordinate }
     }
 
+    /// Who that is who holds something, if the registry knows it.
+    pub(super) fn holder(&self, holding: Holding) -> Option<Holder> {
+        let entry = self.session.view().get(&holding.who)?;
+        Some(Holder::from_wire(entry, holding.since))
+    }
+
     /// Whether everyone has been told of the own reign.
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.seat, Seat::Supervisor(reign) if reign.is_open())
@@ -481,5 +503,13 @@ impl Peer {
     pub(crate) fn new(stream: TcpStream) -> std::io::Result<Self> {
         endpoint::prepare(&stream)?;
         Ok(Self { stream, outbox: Outbox::default() })
+    }
+
+    /// Writes what waits to be written. A connection that cannot take it is given up: everything that matters is said
+    /// again on the next one.
+    pub(crate) fn flush(&self) {
+        if self.outbox.flush(&self.stream) == Flushed::Failed {
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
     }
 }

@@ -72,6 +72,11 @@ impl Session {
         }
     }
 
+    /// Whether [`Session::take`] would take it.
+    pub fn is_takeable(&self, request: Request) -> bool {
+        self.is_settled() && self.held(request).is_some_and(|hold| !hold.taken)
+    }
+
     /// How a request is held; `None` if it is not, or not any more.
     pub fn held(&self, request: Request) -> Option<Hold> {
         match self.claims.get(&request) {
@@ -123,9 +128,9 @@ impl Session {
 
     pub(super) fn lost(&mut self, request: Request, effects: &mut Vec<Effect>) {
         match self.claims.get_mut(&request) {
-            Some(Claim::Holds(_, hold)) if hold.taken => {
+            Some(Claim::Holds(want, hold)) if hold.taken => {
+                effects.push(Effect::Tell(Notice::Lost(request, want.name.clone(), hold.token)));
                 self.claims.remove(&request);
-                effects.push(Effect::Tell(Notice::Lost(request)));
             }
             Some(claim @ Claim::Holds(..)) => {
                 let want = claim.want().clone();
@@ -142,13 +147,13 @@ impl Session {
         let mut lost = Vec::new();
         for (request, claim) in &mut self.claims {
             match claim {
-                Claim::Holds(_, hold) if hold.taken => lost.push(*request),
+                Claim::Holds(want, hold) if hold.taken => lost.push((*request, want.name.clone(), hold.token)),
                 Claim::Wants(..) | Claim::Holds(..) => *claim = Claim::Wants(claim.want().clone(), None),
             }
         }
-        for request in lost {
+        for (request, name, token) in lost {
             self.claims.remove(&request);
-            effects.push(Effect::Tell(Notice::Lost(request)));
+            effects.push(Effect::Tell(Notice::Lost(request, name, token)));
         }
     }
 

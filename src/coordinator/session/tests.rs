@@ -82,7 +82,7 @@ fn who_forfeits_loses_what_it_holds_and_asks_again_for_the_rest() {
     let ticket = Ticket { epoch: Epoch::new(9), n: 1 };
     session.receive(ToMember::Queued(Queued { request: waits, ticket, ahead: 0, holder: None })).expect("the place");
     let effects = session.receive(ToMember::Forfeited).expect("the verdict");
-    assert_eq!(effects.first(), Some(&Effect::Tell(Notice::Lost(held))));
+    assert_eq!(effects.first(), Some(&Effect::Tell(Notice::Lost(held, lock(), Token::new(91)))));
     assert_eq!(effects.last(), Some(&Effect::Rename));
     assert!(session.is_fresh());
     assert_eq!(session.claims().get(&waits).map(|claim| matches!(claim, Claim::Wants(_, None))), Some(true));

@@ -151,7 +151,7 @@ impl World {
                 let (lock, mode) = (lock_of(claim), claim.want().mode);
                 self.ghost.locks[usize::from(lock)].note(mode, Witness { token, who: id });
             }
-            Notice::Lost(request) => {
+            Notice::Lost(request, ..) => {
                 for (_, lock, token) in before.held.iter().filter(|(held, ..)| *held == request) {
                     if *token > self.excused(usize::from(i), *lock) {
                         self.fail(format!("LOST WITHOUT REASON: {i} was never late, and loses {lock} #{token}"));

@@ -1,0 +1,148 @@
+//! Calls that wait for the supervisor's answer.
+//!
+//! The session remembers what was asked for, across reigns; here is only who is to be woken by which answer. Every call
+//! has its own condition variable, so that a thousand waiters of one process are not woken for the grant of one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::shared::{Seat, Shared, State};
+use crate::coordinator::supervisor::LinkId;
+use crate::ident::{Request, Stamp};
+use crate::wire::message::{Holding, LockRow, ToSupervisor};
+
+/// For how long a call may block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Until it is done.
+    Forever,
+    /// For at most this long.
+    For(Duration),
+    /// Only until the supervisor has answered: not for other holders, nor for an election.
+    Try,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// It was refused.
+    Denied(Box<str>),
+    /// The write is done.
+    Stored(Stamp),
+    /// The write was refused: the key has this version.
+    Conflict(Stamp),
+    /// It is unknown whether the write was done.
+    Interrupted,
+    /// The barrier has let it pass, as leader or not.
+    Passed(bool),
+    /// Who holds what.
+    Surveyed(Vec<LockRow>),
+}
+
+/// A place in a queue as it was told last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// How often a place was told.
+    pub(super) told: u32,
+    pub(super) ahead: u32,
+    pub(super) holder: Option<Holding>,
+}
+
+/// The calls of one instance that wait.
+#[derive(Debug, Default)]
+pub(super) struct Calls(BTreeMap<Request, Call>);
+
+#[derive(Debug, Default)]
+struct Call {
+    woken: Arc<Condvar>,
+    answer: Option<Answer>,
+    place: Place,
+}
+
+impl Calls {
+    /// A call that is to be woken by whatever is said about its request.
+    pub(super) fn begin(&mut self, request: Request) -> Arc<Condvar> {
+        self.0.entry(request).or_default().woken.clone()
+    }
+
+    pub(super) fn end(&mut self, request: Request) {
+        self.0.remove(&request);
+    }
+
+    /// Something has changed that the session knows.
+    pub(super) fn wake(&self, request: Request) {
+        if let Some(call) = self.0.get(&request) {
+            call.woken.notify_all();
+        }
+    }
+
+    /// Something has changed for everybody.
+    pub(super) fn wake_all(&self) {
+        self.0.values().for_each(|call| call.woken.notify_all());
+    }
+
+    pub(super) fn settle(&mut self, request: Request, answer: Answer) {
+        if let Some(call) = self.0.get_mut(&request) {
+            call.answer = Some(answer);
+            call.woken.notify_all();
+        }
+    }
+
+    pub(super) fn queued(&mut self, request: Request, ahead: u32, holder: Option<Holding>) {
+        if let Some(call) = self.0.get_mut(&request) {
+            call.place = Place { told: call.place.told + 1, ahead, holder };
+            call.woken.notify_all();
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, request: Request) -> Option<Answer> {
+        self.0.get_mut(&request)?.answer.take()
+    }
+
+    /// The place of a request; told 0 times: none was told yet.
+    pub(super) fn place(&self, request: Request) -> Place {
+        self.0.get(&request).map_or(Place::default(), |call| call.place)
+    }
+}
+
+impl Shared {
+    /// Says something to the present supervisor, in the order in which the session decided it.
+    pub(super) fn submit(&self, state: MutexGuard<'_, State>, frame: Option<ToSupervisor>) {
+        let Some(frame) = frame else { return };
+        match &state.seat {
+            Seat::Subordinate(peer) => {
+                let peer = peer.clone();
+                peer.outbox.push(&frame);
+                drop(state);
+                peer.flush();
+            }
+            Seat::Supervisor(reign) => {
+                let reign = reign.clone();
+                // The registry's lock comes before that of the state.
+                drop(state);
+                reign.step(|machine| machine.frame(LinkId::LOCAL, frame));
+            }
+            // The next hello says it, or has no need to.
+            Seat::Electing | Seat::Left => {}
+        }
+    }
+
+    /// Waits until something is said about a call, for at most this long. Whoever waits long wants to know whether the
+    /// supervisor still answers.
+    pub(super) fn wait_for_answer<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        woken: &Condvar,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        if let Some(peer) = self.inquire(&mut state) {
+            drop(state);
+            peer.flush();
+            // What came meanwhile has found nobody waiting: the caller looks before it sleeps.
+            return self.state();
+        }
+        let slice = left.map_or(Self::ANSWER, |left| left.min(Self::ANSWER));
+        woken.wait_timeout(state, slice).unwrap_or_else(PoisonError::into_inner).0
+    }
+}

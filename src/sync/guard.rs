@@ -1,0 +1,86 @@
+//! The proof that something is held.
+
+use std::fmt;
+
+use crate::coordinator::session::Hold;
+use crate::entry::time;
+use crate::error::Error;
+use crate::ident::{Request, Token};
+use crate::instance::Instance;
+use crate::wire::message::Abandoned;
+
+/// Shows that this instance holds a lock or permits, and releases them when it is dropped.
+///
+/// It survives the supervisor: whoever reigns next knows of it. It does not need to be dropped in the thread that got
+/// it. As long as it exists the instance does not leave of its own accord.
+///
+/// What a lock cannot do: keep this process from being stopped and losing it meanwhile ([`Guard::is_held`],
+/// [`Event::LockLost`](crate::Event::LockLost)), or keep a write that is under way from arriving late. Work that must be
+/// safe even then hands [`Guard::token`] to whatever it writes to, which refuses a token lower than one it has seen.
+#[must_use = "what is held is released as soon as the guard is dropped"]
+pub struct Guard {
+    instance: Instance,
+    request: Request,
+    hold: Hold,
+}
+
+impl Guard {
+    pub(super) fn new(instance: Instance, request: Request, hold: Hold) -> Self {
+        Self { instance, request, hold }
+    }
+
+    /// The fencing token: higher than that of every grant of this name before, reigns included.
+    ///
+    /// It may rise while the guard exists, when a change of supervisor took a lock from somebody else who was silent for
+    /// too long; then ask again before the next write. After a loss it stays what it was.
+    pub fn token(&self) -> Token {
+        self.held().map_or(self.hold.token, |hold| hold.token)
+    }
+
+    /// What became of the owner before, so that whoever finds half of its work knows that it is half.
+    pub fn abandoned(&self) -> Abandoned {
+        self.hold.abandoned
+    }
+
+    /// When it was granted, by the clock of the supervisor that granted it.
+    pub fn since(&self) -> std::time::SystemTime {
+        time(self.hold.since)
+    }
+
+    /// Whether it is still held, as far as this instance knows. It ends before the guard is dropped if the instance was
+    /// silent beyond the window limit during an election, or leaves. In a forked child it is not held: it is the parent's.
+    ///
+    /// Does not ask anybody. A process that was stopped learns of a loss some moments after it runs again.
+    pub fn is_held(&self) -> bool {
+        self.held().is_some()
+    }
+
+    /// Releases it, like dropping the guard does, and says whether it was held until now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if it was lost before, [`Error::Forked`].
+    pub fn unlock(self) -> Result<(), Error> {
+        let held = self.instance.unforked()?.release(self.request);
+        if held { Ok(()) } else { Err(Error::Lost) }
+    }
+
+    fn held(&self) -> Option<Hold> {
+        self.instance.unforked().ok()?.held(self.request)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // In a forked child the connection is the parent's, and so is what it holds.
+        if let Ok(shared) = self.instance.unforked() {
+            shared.release(self.request);
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("token", &self.hold.token).field("abandoned", &self.hold.abandoned).finish()
+    }
+}

@@ -1,0 +1,45 @@
+//! What the application holds: locks and their like, named after their cousins in `std::sync` and behaving like them,
+//! with a name that all copies of the program agree on in place of a memory address.
+
+mod guard;
+mod mutex;
+mod rwlock;
+
+pub use self::guard::Guard;
+pub use self::mutex::Mutex;
+pub use self::rwlock::RwLock;
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::ident::{Kind, Name, NameError, Resource};
+use crate::instance::Instance;
+use crate::runtime::calls::Patience;
+use crate::wire::message::Mode;
+
+/// Something with a name, as one instance sees it. That the name is acceptable shows when it is used.
+#[derive(Clone, Debug)]
+struct Named {
+    instance: Instance,
+    name: Result<Resource, NameError>,
+}
+
+impl Named {
+    fn new(instance: &Instance, kind: Kind, name: &str) -> Self {
+        Self { instance: instance.clone(), name: Name::new(name).map(|name| Resource::new(kind, name)) }
+    }
+
+    fn resource(&self) -> Result<&Resource, Error> {
+        self.name.as_ref().map_err(|error| Error::Name(*error))
+    }
+
+    fn acquire(&self, mode: Mode, patience: Patience) -> Result<Guard, Error> {
+        let (request, hold) = self.instance.unforked()?.acquire(self.resource()?, mode, patience)?;
+        Ok(Guard::new(self.instance.clone(), request, hold))
+    }
+}
+
+/// Whoever gives a time means to wait, if only for no time at all.
+fn within(time: Duration) -> Patience {
+    Patience::For(time)
+}
