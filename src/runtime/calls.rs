@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::endpoint;
 use super::shared::{Seat, Shared, State};
 use crate::coordinator::supervisor::LinkId;
 use crate::ident::{Request, Stamp};
@@ -66,8 +67,17 @@ impl Calls {
         self.0.entry(request).or_default().woken.clone()
     }
 
+    /// The call is over. If it read for the others, one of them goes on.
     pub(super) fn end(&mut self, request: Request) {
         self.0.remove(&request);
+        self.hand_over();
+    }
+
+    /// Somebody who waits should see whether it can read.
+    pub(super) fn hand_over(&self) {
+        if let Some(call) = self.0.values().next() {
+            call.woken.notify_one();
+        }
     }
 
     /// Something has changed that the session knows.
@@ -143,6 +153,16 @@ impl Shared {
             return self.state();
         }
         let slice = left.map_or(Self::ANSWER, |left| left.min(Self::ANSWER));
+        if endpoint::CAN_TELL_HANGUP
+            && let Seat::Subordinate(peer) = &state.seat
+        {
+            let peer = peer.clone();
+            if let Some(ear) = peer.listen() {
+                drop(state);
+                peer.hear(ear, self, slice);
+                return self.state();
+            }
+        }
         woken.wait_timeout(state, slice).unwrap_or_else(PoisonError::into_inner).0
     }
 }

@@ -179,6 +179,41 @@ pub(crate) fn wait_sent(_: &TcpStream, _: Duration) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether [`wait_hangup`] can tell here.
+pub(crate) const CAN_TELL_HANGUP: bool = cfg!(all(feature = "native", any(target_os = "linux", target_os = "android")));
+
+/// Waits until there is something to read, the end included, for at most this long; says whether there is.
+#[cfg(all(feature = "native", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn wait_readable(stream: &TcpStream, timeout: Duration) -> bool {
+    wait_for(stream, rustix::event::PollFlags::IN, timeout)
+}
+
+/// Waits until the peer has closed the connection, or it has failed, for at most this long; says whether it has. What
+/// can be read meanwhile does not matter.
+#[cfg(all(feature = "native", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn wait_hangup(stream: &TcpStream, timeout: Duration) -> bool {
+    wait_for(stream, rustix::event::PollFlags::RDHUP, timeout)
+}
+
+#[cfg(all(feature = "native", any(target_os = "linux", target_os = "android")))]
+fn wait_for(stream: &TcpStream, event: rustix::event::PollFlags, timeout: Duration) -> bool {
+    use rustix::event::{PollFd, Timespec, poll};
+
+    let timeout = Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos() as _ };
+    // Interrupted counts as nothing: whoever waits looks at its clock and comes again.
+    poll(&mut [PollFd::new(stream, event)], Some(&timeout)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(not(all(feature = "native", any(target_os = "linux", target_os = "android"))))]
+pub(crate) fn wait_readable(_: &TcpStream, _: Duration) -> bool {
+    false
+}
+
+#[cfg(not(all(feature = "native", any(target_os = "linux", target_os = "android"))))]
+pub(crate) fn wait_hangup(_: &TcpStream, _: Duration) -> bool {
+    true
+}
+
 /// Makes a thread that waits in `accept` on this listener return from it.
 pub(crate) fn wake(listener: &TcpListener, port: u16) {
     // On Linux this also closes the port at once; elsewhere it does nothing to a listener, and the connection wakes it.

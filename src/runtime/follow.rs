@@ -1,15 +1,13 @@
 //! Being a subordinate: one connection to a supervisor, from the hello to its end.
 
-use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::shared::{Peer, Seat, Shared};
-use crate::coordinator::session::Misplaced;
-use crate::wire::DecodeError;
-use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST};
-use crate::wire::message::{Purpose, Refusal, ToMember, ToSupervisor};
+use super::peer::Peer;
+use super::shared::{Seat, Shared};
+use super::{endpoint, lock};
+use crate::wire::message::{Purpose, Refusal, ToSupervisor};
 
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub(crate) fn follow(shared: &Shared, stream: TcpStream) -> Followed {
     let Ok(peer) = Peer::new(stream) else { return Followed::Ended };
     let peer = Arc::new(peer);
     let Some(followed) = greet(shared, &peer) else { return Followed::Ended };
-    let ended = followed.and_then(|()| read(shared, &peer)).unwrap_or_else(|ended| ended);
+    let ended = followed.map_or_else(|ended| ended, |()| read(shared, &peer));
     shared.stand_up();
     ended
 }
@@ -70,104 +68,24 @@ fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
     Some(peer.stream.set_read_timeout(Some(ANSWER)).map_err(|_| Followed::Ended))
 }
 
-fn read(shared: &Shared, peer: &Peer) -> Result<Followed, Followed> {
-    let mut decoder = Decoder::new(LIMIT_AFTER_TRUST);
-    let mut welcomed = false;
-    let mut watch = Watch { began: Instant::now(), asked: false, waits: true };
+/// Reads until the connection ends, or leaves the reading to the calls that wait for what comes.
+fn read(shared: &Shared, peer: &Peer) -> Followed {
+    let mut over = false;
     loop {
-        match (&peer.stream).read(decoder.space()) {
-            Ok(0) => return Ok(if welcomed { Followed::Disconnected } else { Followed::Ended }),
-            Ok(count) => decoder.filled(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                watch.silence(shared, peer);
-                continue;
-            }
-            // Everything that came before a reset has been read by now.
-            Err(_) => return Ok(if welcomed { Followed::Disconnected } else { Followed::Ended }),
-        }
-        loop {
-            let frame = match decoder.next::<ToMember>() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(error) => return Ok(undecodable(error, welcomed)),
-            };
-            log::trace!("hears {frame}");
-            watch.heard();
-            match frame {
-                ToMember::Refused(refusal) => return Ok(Followed::Refused(refusal)),
-                ToMember::Forfeited => {
-                    let _ = shared.receive(ToMember::Forfeited);
-                    return Ok(Followed::Renamed);
+        {
+            let mut ear = lock(&peer.ear);
+            while over || !ear.is_shared() || !peer.is_busy() {
+                if let Some(ended) = ear.ended.take() {
+                    return ended;
                 }
-                frame => {
-                    let welcome = matches!(frame, ToMember::Welcome(_));
-                    match shared.receive(frame) {
-                        // A member that a newcomer could not find if it won must not ask for anything.
-                        Ok(_) if welcome && !shared.is_shown() => return Ok(Followed::Ended),
-                        Ok(replies) => answer(peer, &replies),
-                        Err(Misplaced(why)) => {
-                            log::warn!("the supervisor broke the protocol: {why}");
-                            return Ok(if welcomed { Followed::Disconnected } else { Followed::Foreign });
-                        }
-                    }
-                    if welcome {
-                        welcomed = true;
-                        watch.stop(peer);
-                    }
-                }
+                ear.hear(shared, peer);
             }
         }
-    }
-}
-
-fn undecodable(error: DecodeError, welcomed: bool) -> Followed {
-    log::warn!("the supervisor's bytes make no sense: {error}");
-    if welcomed { Followed::Disconnected } else { Followed::Foreign }
-}
-
-fn answer(peer: &Peer, replies: &[ToSupervisor]) {
-    if replies.is_empty() {
-        return;
-    }
-    for reply in replies {
-        peer.outbox.push(reply);
-    }
-    peer.flush();
-}
-
-/// Notices a supervisor that says nothing. It only reports: nothing is closed, and nobody is taken for dead.
-struct Watch {
-    began: Instant,
-    /// A ping was sent and nothing was heard since.
-    asked: bool,
-    waits: bool,
-}
-
-impl Watch {
-    fn silence(&mut self, shared: &Shared, peer: &Peer) {
-        if !self.waits {
-            return;
-        }
-        if !self.asked {
-            // The window may be open for long; a living supervisor answers meanwhile. Only a second silence, which
-            // began after this thread ran again, is reported.
-            self.asked = true;
-            answer(peer, &[ToSupervisor::Ping(0)]);
-            return;
-        }
-        shared.unresponsive(None, self.began.elapsed());
-        self.stop(peer);
-    }
-
-    fn heard(&mut self) {
-        self.asked = false;
-    }
-
-    /// From here on nothing wakes the thread but the supervisor.
-    fn stop(&mut self, peer: &Peer) {
-        if std::mem::replace(&mut self.waits, false) {
-            let _ = peer.stream.set_read_timeout(None);
+        // Whoever waits for an answer reads it itself: to be woken by this thread would take longer than the answer.
+        // This thread only looks out for the end, until there has been no call for a while.
+        shared.state().calls.hand_over();
+        while peer.is_busy() && !over {
+            over = endpoint::wait_hangup(&peer.stream, Peer::BUSY);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is done: sockets, threads, clocks, locks. It decides nothing; what it is to do comes from the coordinator.
 //!
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
-//! [`follow`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
+//! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
 //! accepts), [`office`] (who waits for it), [`calls`] and [`grant`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
 //! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
 //! [`clock`].
@@ -16,6 +16,7 @@ pub(crate) mod grant;
 pub(crate) mod link;
 pub(crate) mod office;
 pub(crate) mod outbox;
+pub(crate) mod peer;
 pub(crate) mod presence;
 pub(crate) mod reign;
 pub(crate) mod shared;

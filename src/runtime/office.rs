@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::peer::Peer;
 use super::reign::Reign;
-use super::shared::{Peer, Seat, Shared, State};
+use super::shared::{Seat, Shared, State};
 use crate::error::Error;
 use crate::event::Event;
 use crate::ident::Epoch;

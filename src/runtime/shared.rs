@@ -1,12 +1,11 @@
 //! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
 
-use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::calls::{Answer, Calls};
 use super::office::Question;
-use super::outbox::{Flushed, Outbox};
+use super::peer::Peer;
 use super::presence::{self, Mechanism, Presence, RollCall};
 use super::reign::Reign;
 use super::{clock, endpoint, lock};
@@ -76,13 +75,6 @@ pub(crate) enum Seat {
     Supervisor(Arc<Reign>),
     /// It has left.
     Left,
-}
-
-/// The connection of a subordinate to its supervisor.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) stream: TcpStream,
-    pub(crate) outbox: Outbox,
 }
 
 impl Shared {
@@ -497,19 +489,4 @@ pub(crate) fn new_presence(settings: &Settings) -> Result<(InstanceId, Presence)
         }
     }
     Err(Error::PresenceTaken)
-}
-
-impl Peer {
-    pub(crate) fn new(stream: TcpStream) -> std::io::Result<Self> {
-        endpoint::prepare(&stream)?;
-        Ok(Self { stream, outbox: Outbox::default() })
-    }
-
-    /// Writes what waits to be written. A connection that cannot take it is given up: everything that matters is said
-    /// again on the next one.
-    pub(crate) fn flush(&self) {
-        if self.outbox.flush(&self.stream) == Flushed::Failed {
-            let _ = self.stream.shutdown(Shutdown::Both);
-        }
-    }
 }

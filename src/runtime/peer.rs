@@ -1,0 +1,219 @@
+//! The connection of a subordinate to its supervisor: what waits to be written, and who reads.
+//!
+//! One thread at a time reads: it has the [`Ear`]. That is the instance's own thread while nobody waits for anything. A
+//! call that waits for an answer reads for itself if it can, for itself and for everybody else; when it has what it
+//! wanted, the next one that waits goes on.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::follow::Followed;
+use super::outbox::{Flushed, Outbox};
+use super::shared::Shared;
+use super::{clock, endpoint};
+use crate::coordinator::session::Misplaced;
+use crate::wire::DecodeError;
+use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST};
+use crate::wire::message::{ToMember, ToSupervisor};
+
+/// The connection of a subordinate to its supervisor.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    pub(crate) outbox: Outbox,
+    pub(super) ear: Mutex<Ear>,
+    /// When a call waited last, in nanoseconds of the monotonic clock.
+    waited: AtomicU64,
+}
+
+impl Peer {
+    /// How long after a call the reading is left to calls. In that time whatever is not an answer is read a little later
+    /// if no call comes; the end of the connection is noticed at once.
+    pub(super) const BUSY: Duration = Duration::from_millis(2);
+
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+        endpoint::prepare(&stream)?;
+        let ear = Mutex::new(Ear {
+            decoder: Decoder::new(LIMIT_AFTER_TRUST),
+            welcomed: false,
+            watch: Watch { began: Instant::now(), asked: false, waits: true },
+            ended: None,
+        });
+        Ok(Self { stream, outbox: Outbox::default(), ear, waited: AtomicU64::new(0) })
+    }
+
+    /// Writes what waits to be written. A connection that cannot take it is given up: everything that matters is said
+    /// again on the next one.
+    pub(crate) fn flush(&self) {
+        if self.outbox.flush(&self.stream) == Flushed::Failed {
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// A call waits here, or has waited until now.
+    pub(super) fn note_call(&self) {
+        self.waited.store(nanoseconds(), Ordering::Relaxed);
+    }
+
+    /// Whether a call waited here not long ago, so that the next one is likely to come soon.
+    pub(super) fn is_busy(&self) -> bool {
+        let waited = self.waited.load(Ordering::Relaxed);
+        endpoint::CAN_TELL_HANGUP && waited != 0 && nanoseconds().saturating_sub(waited) < Self::BUSY.as_nanos() as u64
+    }
+
+    /// The reading end, for a call that waits, if no other thread reads.
+    pub(super) fn listen(&self) -> Option<MutexGuard<'_, Ear>> {
+        self.note_call();
+        self.ear.try_lock().ok().filter(|ear| ear.is_shared() && ear.ended.is_none())
+    }
+
+    /// Reads what comes within this time.
+    pub(super) fn hear(&self, mut ear: MutexGuard<'_, Ear>, shared: &Shared, time: Duration) {
+        if endpoint::wait_readable(&self.stream, time) {
+            ear.hear(shared, self);
+        }
+        self.note_call();
+    }
+
+    fn answer(&self, replies: &[ToSupervisor]) {
+        if replies.is_empty() {
+            return;
+        }
+        for reply in replies {
+            self.outbox.push(reply);
+        }
+        self.flush();
+    }
+}
+
+fn nanoseconds() -> u64 {
+    u64::try_from(clock::monotonic().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The reading end of a connection.
+#[derive(Debug)]
+pub(super) struct Ear {
+    decoder: Decoder,
+    welcomed: bool,
+    watch: Watch,
+    /// How the connection ended, until the instance's own thread has seen it.
+    pub(super) ended: Option<Followed>,
+}
+
+impl Ear {
+    /// Whether calls may read. The handshake is the business of the instance's own thread.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.welcomed
+    }
+
+    /// Reads once and does what the supervisor says. Blocks until something comes.
+    pub(super) fn hear(&mut self, shared: &Shared, peer: &Peer) {
+        if let Some(ended) = self.read(shared, peer) {
+            self.ended = Some(ended);
+            // The instance's own thread may only look out for the end.
+            let _ = peer.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn read(&mut self, shared: &Shared, peer: &Peer) -> Option<Followed> {
+        match (&peer.stream).read(self.decoder.space()) {
+            Ok(0) => return Some(self.end()),
+            Ok(count) => self.decoder.filled(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                self.watch.silence(shared, peer);
+                return None;
+            }
+            // Everything that came before a reset has been read by now.
+            Err(_) => return Some(self.end()),
+        }
+        loop {
+            match self.decoder.next::<ToMember>() {
+                Ok(Some(frame)) => {
+                    if let Some(ended) = self.take(shared, peer, frame) {
+                        return Some(ended);
+                    }
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(self.undecodable(error)),
+            }
+        }
+    }
+
+    fn take(&mut self, shared: &Shared, peer: &Peer, frame: ToMember) -> Option<Followed> {
+        log::trace!("hears {frame}");
+        self.watch.heard();
+        match frame {
+            ToMember::Refused(refusal) => return Some(Followed::Refused(refusal)),
+            ToMember::Forfeited => {
+                let _ = shared.receive(ToMember::Forfeited);
+                return Some(Followed::Renamed);
+            }
+            _ => {}
+        }
+        let welcome = matches!(frame, ToMember::Welcome(_));
+        match shared.receive(frame) {
+            // A member that a newcomer could not find if it won must not ask for anything.
+            Ok(_) if welcome && !shared.is_shown() => return Some(Followed::Ended),
+            Ok(replies) => peer.answer(&replies),
+            Err(Misplaced(why)) => {
+                log::warn!("the supervisor broke the protocol: {why}");
+                return Some(if self.welcomed { Followed::Disconnected } else { Followed::Foreign });
+            }
+        }
+        if welcome {
+            self.welcomed = true;
+            self.watch.stop(peer);
+        }
+        None
+    }
+
+    const fn end(&self) -> Followed {
+        if self.welcomed { Followed::Disconnected } else { Followed::Ended }
+    }
+
+    fn undecodable(&self, error: DecodeError) -> Followed {
+        log::warn!("the supervisor's bytes make no sense: {error}");
+        if self.welcomed { Followed::Disconnected } else { Followed::Foreign }
+    }
+}
+
+/// Notices a supervisor that says nothing. It only reports: nothing is closed, and nobody is taken for dead.
+#[derive(Debug)]
+struct Watch {
+    began: Instant,
+    /// A ping was sent and nothing was heard since.
+    asked: bool,
+    waits: bool,
+}
+
+impl Watch {
+    fn silence(&mut self, shared: &Shared, peer: &Peer) {
+        if !self.waits {
+            return;
+        }
+        if !self.asked {
+            // The window may be open for long; a living supervisor answers meanwhile. Only a second silence, which
+            // began after this thread ran again, is reported.
+            self.asked = true;
+            peer.answer(&[ToSupervisor::Ping(0)]);
+            return;
+        }
+        shared.unresponsive(None, self.began.elapsed());
+        self.stop(peer);
+    }
+
+    fn heard(&mut self) {
+        self.asked = false;
+    }
+
+    /// From here on nothing wakes the thread but the supervisor.
+    fn stop(&mut self, peer: &Peer) {
+        if std::mem::replace(&mut self.waits, false) {
+            let _ = peer.stream.set_read_timeout(None);
+        }
+    }
+}
