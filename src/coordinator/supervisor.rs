@@ -383,6 +383,12 @@ impl Supervisor {
         }
     }
 
+    /// Says what time it is, in milliseconds since 1970: what is granted from now on is granted then. Decides nothing, so
+    /// that a clock that is set back does no harm.
+    pub const fn set_time(&mut self, now: u64) {
+        self.grants.set_time(now);
+    }
+
     /// Some of the supervisor's own running time has passed. `drained`: in that time the accept queue and every
     /// connection that owes its handshake were found empty.
     pub fn time(&mut self, elapsed: Duration, drained: bool) {

@@ -9,6 +9,7 @@ pub(super) struct PlainHolder {
     pub(super) who: InstanceId,
     pub(super) want: Want,
     pub(super) token: u64,
+    pub(super) since: u64,
     /// Whether its release says that all is well.
     pub(super) vouches: bool,
 }
@@ -40,6 +41,7 @@ pub(super) struct Plain {
     pub(super) told: Vec<Told>,
     pub(super) token: u64,
     pub(super) epoch: u64,
+    pub(super) now: u64,
     ticket: u64,
     asked: Option<Vec<(InstanceId, Want)>>,
     open: bool,
@@ -64,6 +66,7 @@ impl Plain {
             told: vec![],
             token: 0,
             epoch: 0,
+            now: 0,
             ticket: 0,
             asked: Some(vec![]),
             open: false,
@@ -87,7 +90,8 @@ impl Plain {
         let (mut held, mut wants) = (vec![], vec![]);
         for lock in self.locks.values() {
             for holder in lock.holders.iter().filter(|h| h.who == who) {
-                held.push(HeldClaim { want: holder.want.clone(), token: Token::new(holder.token), since: 0 });
+                let (token, since) = (Token::new(holder.token), holder.since);
+                held.push(HeldClaim { want: holder.want.clone(), token, since });
             }
             for waiter in lock.queue.iter().filter(|w| w.who == who) {
                 let ticket = if waiter.heard { waiter.ticket } else { None };
@@ -288,7 +292,8 @@ impl Plain {
                 let flag = lock.flag;
                 let holder = lock.holders.iter_mut().find(|h| h.who == who && h.want == want).expect("a holder");
                 holder.vouches = holder.want.mode != S;
-                self.tell(who, ToMember::Grant(Grant { request: want.request, token, since: 0, abandoned: flag }));
+                let since = holder.since;
+                self.tell(who, ToMember::Grant(Grant { request: want.request, token, since, abandoned: flag }));
             } else {
                 self.free(who, want.request, Gone::Declined);
             }
@@ -356,9 +361,10 @@ impl Plain {
                 let PlainWaiter { who, want, .. } = lock.queue.remove(at);
                 self.token += 1;
                 let token = Token::new(self.token);
-                let grant = Grant { request: want.request, token, since: 0, abandoned: lock.flag };
+                let since = self.now;
+                let grant = Grant { request: want.request, token, since, abandoned: lock.flag };
                 let vouches = want.mode != S;
-                lock.holders.push(PlainHolder { who, want, token: self.token, vouches });
+                lock.holders.push(PlainHolder { who, want, token: self.token, since, vouches });
                 self.told.push(Told { to: who, what: ToMember::Grant(grant) });
             }
             while let Some(at) = lock.queue.iter().position(|waiter| ready.contains(&waiter.who) && !waiter.heard) {
@@ -372,7 +378,7 @@ impl Plain {
                 (waiter.ticket, waiter.heard) = (Some(ticket), true);
                 let ahead = u32::try_from(to).expect("a short queue");
                 let eldest = lock.holders.iter().min_by_key(|holder| holder.token);
-                let holder = eldest.map(|holder| message::Holding { who: holder.who, since: 0 });
+                let holder = eldest.map(|holder| message::Holding { who: holder.who, since: holder.since });
                 let queued = Queued { request: waiter.want.request, ticket, ahead, holder };
                 self.told.push(Told { to: waiter.who, what: ToMember::Queued(queued) });
                 lock.queue.insert(to, waiter);

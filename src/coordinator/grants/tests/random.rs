@@ -95,7 +95,17 @@ impl Pair {
         }
     }
 
+    /// The clock goes on, is set back, or stands.
+    fn set_time(&mut self) {
+        let now = self.dice.below(1_000_000);
+        self.grants.set_time(now);
+        self.plain.now = now;
+    }
+
     fn step(&mut self) {
+        if self.dice.one_in(3) {
+            self.set_time();
+        }
         match self.dice.below(100) {
             0..33 => {
                 let who = self.dice.pick(&IDS);
@@ -188,6 +198,7 @@ impl Pair {
         let (clean, limited) = (self.dice.one_in(2), self.dice.one_in(3));
         let back: Vec<InstanceId> = IDS.into_iter().filter(|_| !self.dice.one_in(4)).collect();
         self.grants = Grants::new();
+        self.set_time();
         for (name, limit) in &self.plain.set {
             self.grants.resize(name, *limit);
         }
@@ -284,7 +295,7 @@ impl Pair {
                     request: holder.want.request,
                     mode: holder.want.mode,
                     token: Token::new(holder.token),
-                    since: 0,
+                    since: holder.since,
                 })
                 .collect();
             expected.sort_by_key(|holder| (holder.who, holder.request));
