@@ -184,6 +184,23 @@ impl Grants {
         }
     }
 
+    /// `from` asks how its request stands: if it waits, its place is told again, with how many are ahead now and who
+    /// holds. Counts them all, so it is for those who ask seldom.
+    pub fn inquire(&mut self, from: InstanceId, request: Request) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let Some((name, place)) = self.live.get(&(from, request)).and_then(|live| Some((&live.name, live.place?)))
+        else {
+            return;
+        };
+        // Who was never told a place is not ready, and is told one when it is.
+        if let (Place::Told(ticket, _), Some(lock)) = (place, self.locks.get(name)) {
+            let (ahead, holder) = (lock.ahead(place), lock.eldest());
+            self.told.push(Told { to: from, what: ToMember::Queued(Queued { request, ticket, ahead, holder }) });
+        }
+    }
+
     /// `from` took the grant and is done with it. Nothing happens unless it holds.
     pub fn release(&mut self, from: InstanceId, request: Request) {
         self.give_back((from, request), End::Released);

@@ -300,7 +300,7 @@ impl Lock {
     /// the last of the promised ones, under `ticket`; a promised one stays what it is.
     pub(super) fn tell(&mut self, place: Place, ticket: Ticket) -> Option<(Place, Waiting, u32)> {
         let (now, ahead) = match place {
-            Place::Told(..) => (place, u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)),
+            Place::Told(..) => (place, self.ahead(place)),
             // Everything promised so far has a smaller ticket, so nobody needs to be counted.
             Place::Untold(arrival) => (Place::Told(ticket, arrival), self.promised),
         };
@@ -310,6 +310,11 @@ impl Lock {
         self.queue.insert(now, waiting);
         self.ready.insert(now);
         Some((now, waiting, ahead))
+    }
+
+    /// How many places are before this one.
+    pub(super) fn ahead(&self, place: Place) -> u32 {
+        u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)
     }
 
     /// Changes the limit of a semaphore and returns the places that can never be granted now.

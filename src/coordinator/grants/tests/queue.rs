@@ -174,6 +174,25 @@ fn a_cancel_that_crosses_its_grant_changes_nothing() {
 }
 
 #[test]
+fn a_waiter_that_asks_is_told_its_place_as_it_is_now() {
+    let mut grants = open();
+    for id in [A, B, C, D] {
+        grants.acquire(id, want(1, "n", X));
+    }
+    told(&mut grants);
+    grants.cancel(B, Request::new(1));
+    for (id, expected) in [(A, None), (B, None), (C, Some("3: 1 at 9.2 behind 0")), (D, Some("4: 1 at 9.3 behind 1"))] {
+        let before = grants.clone();
+        grants.inquire(id, Request::new(1));
+        assert_eq!(told(&mut grants), Vec::from_iter(expected), "{id}");
+        assert_eq!(grants, before);
+    }
+    let mut grants = closed(|grants| grants.claim(A, vec![], vec![waits(1, "n", X, Some((7, 1)))]));
+    grants.inquire(A, Request::new(1));
+    assert_eq!(told(&mut grants), [""; 0], "before the opening a place is no promise yet");
+}
+
+#[test]
 fn an_end_frees_what_was_held_and_leaves_every_queue() {
     for left in [true, false] {
         let mut grants = open();
