@@ -180,22 +180,28 @@ impl Plain {
         self.settle_all();
     }
 
+    fn goes_with(kind: Kind, mode: Mode) -> bool {
+        match mode {
+            X => matches!(kind, Kind::Mutex | Kind::Once | Kind::RwLock),
+            S => kind == Kind::RwLock,
+            Mode::Permits { count, .. } => kind == Kind::Semaphore && count > 0,
+        }
+    }
+
     /// Queues or denies.
     fn queue(&mut self, waiter: PlainWaiter) {
         let (who, request) = (waiter.who, waiter.want.request);
         let name = waiter.want.name.clone();
         let set = self.set.get(&name).copied();
         let lock = self.locks.get_mut(&name).expect("a name of the test");
-        let used = lock.holders.iter().map(|h| h.want.mode).chain(lock.queue.iter().map(|w| w.want.mode)).next();
-        let permits = |mode| matches!(mode, Mode::Permits { .. });
+        let used = !lock.holders.is_empty() || !lock.queue.is_empty();
         let limit = match (set, used, waiter.want.mode) {
             (Some(limit), ..) => limit,
-            (None, None, Mode::Permits { limit, .. }) => limit,
+            (None, false, Mode::Permits { limit, .. }) => limit,
             _ => lock.limit,
         };
         let refused = match waiter.want.mode {
-            Mode::Permits { count: 0, .. } => true,
-            mode if used.is_some_and(|used| permits(used) != permits(mode)) => true,
+            mode if !Self::goes_with(name.kind, mode) => true,
             Mode::Permits { count, .. } => count > limit,
             _ => false,
         };
@@ -219,9 +225,10 @@ impl Plain {
                 self.tell(who, ToMember::Denied(request, "".into()));
             }
         } else if let Some(asked) = &mut self.asked {
-            match want.mode {
-                Mode::Permits { count: 0, .. } => self.tell(who, ToMember::Denied(request, "".into())),
-                _ => asked.push((who, want)),
+            if Self::goes_with(want.name.kind, want.mode) {
+                asked.push((who, want));
+            } else {
+                self.tell(who, ToMember::Denied(request, "".into()));
             }
         } else {
             self.queue(PlainWaiter { who, want, ticket: None, heard: false });
