@@ -11,11 +11,12 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ident::{Epoch, InstanceId};
 use crate::office::Office;
+use crate::runtime::calls::Patience;
 use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::reign::Ended;
 use crate::runtime::shared::{Seat, Shared};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{LockStatus, Mutex, RwLock};
 use crate::wire::message::ToSupervisor;
 
 /// One member of a group.
@@ -155,6 +156,29 @@ impl Instance {
         RwLock::new(self, name)
     }
 
+    /// Every lock that somebody holds or waits for, by kind and name. Asks the supervisor, and blocks until it has answered:
+    /// during an election until that is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Left`], [`Error::Forked`].
+    pub fn locks(&self) -> Result<Vec<LockStatus>, Error> {
+        self.locks_within(Patience::Forever)
+    }
+
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Instance::locks`], and [`Error::TimedOut`].
+    pub fn locks_timeout(&self, timeout: Duration) -> Result<Vec<LockStatus>, Error> {
+        self.locks_within(Patience::For(timeout))
+    }
+
+    fn locks_within(&self, patience: Patience) -> Result<Vec<LockStatus>, Error> {
+        locks(self.unforked()?, patience)
+    }
+
     /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
@@ -214,6 +238,13 @@ impl Instance {
     pub(crate) fn unforked(&self) -> Result<&Arc<Shared>, Error> {
         if self.shared().is_forked() { Err(Error::Forked) } else { Ok(self.shared()) }
     }
+}
+
+/// Asks who holds what. The registry is read afterwards, so that it knows whoever the answer names, or did.
+pub(crate) fn locks(shared: &Shared, patience: Patience) -> Result<Vec<LockStatus>, Error> {
+    let rows = shared.survey(patience)?;
+    let registry = shared.registry();
+    Ok(rows.into_iter().map(|row| LockStatus::from_wire(row, &registry)).collect())
 }
 
 impl Handle {

@@ -11,10 +11,13 @@ use crate::entry::Entry;
 use crate::error::{Error, PortReason};
 use crate::event::Event;
 use crate::ident::{Epoch, InstanceId};
+use crate::instance;
+use crate::runtime::calls::Patience;
 use crate::runtime::follow::{Followed, follow};
 use crate::runtime::presence::RollCall;
 use crate::runtime::shared::{Seat, Shared};
 use crate::runtime::{endpoint, lock, spawn};
+use crate::sync::LockStatus;
 use crate::wire::message::Refusal;
 
 /// Reads the registry without being in it: it never becomes supervisor and nobody waits for it.
@@ -61,6 +64,15 @@ impl Observer {
     /// Every instance of the group once, in the order of their ids. Does not block.
     pub fn registry(&self) -> Vec<Entry> {
         self.shared.registry()
+    }
+
+    /// Every lock that somebody holds or waits for, as [`crate::Instance::locks`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Left`] if the observer has ended, [`Error::TimedOut`].
+    pub fn locks_timeout(&self, timeout: Duration) -> Result<Vec<LockStatus>, Error> {
+        instance::locks(&self.shared, Patience::For(timeout))
     }
 
     /// The last reign it saw.

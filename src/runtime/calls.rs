@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::endpoint;
 use super::shared::{Seat, Shared, State};
 use crate::coordinator::supervisor::LinkId;
+use crate::error::Error;
 use crate::ident::{Request, Stamp};
 use crate::wire::message::{Holding, LockRow, ToSupervisor};
 
@@ -23,6 +24,9 @@ pub(crate) enum Patience {
     /// Only until the supervisor has answered: not for other holders, nor for an election.
     Try,
 }
+
+/// How long a call that is not to wait for others waits for the supervisor.
+pub(super) const TRY: Duration = Duration::from_secs(1);
 
 /// How a request ended.
 #[derive(Debug)]
@@ -135,6 +139,50 @@ impl Shared {
             }
             // The next hello says it, or has no need to.
             Seat::Electing | Seat::Left => {}
+        }
+    }
+
+    /// Waits for the answer to a request that has one answer.
+    pub(super) fn await_answer(
+        &self,
+        request: Request,
+        woken: &Condvar,
+        began: Instant,
+        patience: Patience,
+    ) -> Result<Answer, Error> {
+        let mut state = self.state();
+        loop {
+            if let Some(answer) = state.calls.take_answer(request) {
+                return Ok(answer);
+            }
+            if state.leaving {
+                return Err(Error::Left);
+            }
+            let waited = began.elapsed();
+            let left = match patience {
+                Patience::Forever => None,
+                Patience::For(limit) if waited < limit => Some(limit - waited),
+                Patience::For(_) => return Err(Error::timed_out(waited)),
+                Patience::Try if state.session.is_settled() && waited < TRY => Some(TRY - waited),
+                Patience::Try => return Err(Error::WouldBlock { holder: None }),
+            };
+            state = self.wait_for_answer(state, woken, left);
+        }
+    }
+
+    /// Asks who holds what, and who waits for it.
+    pub(crate) fn survey(&self, patience: Patience) -> Result<Vec<LockRow>, Error> {
+        let began = Instant::now();
+        let mut state = self.state();
+        let (number, frame) = state.session.survey();
+        let request = Request::new(number);
+        let woken = state.calls.begin(request);
+        self.submit(state, frame);
+        let answer = self.await_answer(request, &woken, began, patience);
+        self.state().calls.end(request);
+        match answer? {
+            Answer::Surveyed(rows) => Ok(rows),
+            _ => Ok(Vec::new()),
         }
     }
 

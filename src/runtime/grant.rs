@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
-use super::calls::{Answer, Patience, Place};
+use super::calls::{Answer, Patience, Place, TRY};
 use super::shared::{Seat, Shared, State};
 use crate::coordinator::session::Hold;
 use crate::error::Error;
@@ -12,9 +12,6 @@ use crate::wire::message::{Mode, ToSupervisor};
 
 /// How long a call that has run out of time still waits to be told who holds what it wanted.
 const LAST_WORD: Duration = Duration::from_millis(100);
-
-/// How long a call that is not to wait for other holders waits for the supervisor.
-const TRY: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Asks for a grant and waits for it.
@@ -127,9 +124,11 @@ impl Waiting<'_> {
     fn late(&mut self, state: &State, place: Place) -> Next {
         let settled = state.session.is_settled();
         match self.asked {
-            None if settled => {
+            None => {
                 self.asked = Some((Instant::now() + LAST_WORD, place.told));
-                return Next::Say(ToSupervisor::Inquire(self.request));
+                if let Some(question) = state.session.inquire(self.request) {
+                    return Next::Say(question);
+                }
             }
             Some((until, told)) if settled && place.told == told && Instant::now() < until => {
                 return Next::Sleep(Some(until.saturating_duration_since(Instant::now())));

@@ -4,10 +4,12 @@
 mod guard;
 mod mutex;
 mod rwlock;
+mod status;
 
 pub use self::guard::Guard;
 pub use self::mutex::Mutex;
 pub use self::rwlock::RwLock;
+pub use self::status::{Held, LockStatus, Mode, Waiter};
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::error::Error;
 use crate::ident::{Kind, Name, NameError, Resource};
 use crate::instance::Instance;
 use crate::runtime::calls::Patience;
-use crate::wire::message::Mode;
+use crate::wire::message;
 
 /// Something with a name, as one instance sees it. That the name is acceptable shows when it is used.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ impl Named {
         self.name.as_ref().map_err(|error| Error::Name(*error))
     }
 
-    fn acquire(&self, mode: Mode, patience: Patience) -> Result<Guard, Error> {
+    fn acquire(&self, mode: message::Mode, patience: Patience) -> Result<Guard, Error> {
         let (request, hold) = self.instance.unforked()?.acquire(self.resource()?, mode, patience)?;
         Ok(Guard::new(self.instance.clone(), request, hold))
     }

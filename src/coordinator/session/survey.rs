@@ -23,8 +23,8 @@ impl Session {
     /// Asks who holds what and who waits for it: the number of the question, and what to write, if there is anybody to
     /// write to. [`Notice::Surveyed`] with the number follows, if need be in a later reign.
     pub fn survey(&mut self) -> (u64, Option<ToSupervisor>) {
-        self.surveys.last += 1;
-        let number = self.surveys.last;
+        let number = self.next_request().number();
+        self.surveys.last = number;
         self.surveys.open.push(number);
         (number, self.is_settled().then_some(ToSupervisor::Survey(number)))
     }
