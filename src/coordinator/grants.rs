@@ -20,8 +20,9 @@
 //!
 //! # Tokens
 //!
-//! One counter for all names. A reign uses at most 2^32 - 1 tokens above its base, because the base of the next one may
-//! be just 2^32 higher; when they are used up nothing is granted any more, and a new reign is needed.
+//! One counter for all names. At most [`numbers::STEP`] tokens are given above a base, because the base of the next reign
+//! may be just that much higher; when they are used up nothing is granted before everybody was told a higher base:
+//! [`Grants::is_short`], [`Grants::raise`].
 //!
 //! # What became of the owner before
 //!
@@ -45,6 +46,8 @@ mod back;
 mod flags;
 mod lock;
 mod look;
+mod shape;
+mod tokens;
 mod window;
 
 #[cfg(test)]
@@ -53,9 +56,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::flags::Flags;
-use self::lock::{End, Key, Lock, Place, Shape, misfit, same};
+use self::lock::{End, Key, Lock, Place};
 pub use self::look::{Holder, Waiter};
+use self::shape::{Shape, misfit, same};
 use self::window::Window;
+use super::numbers;
 use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{Grant, Mode, Queued, ToMember, Want};
 
@@ -85,9 +90,11 @@ pub struct Grants {
     /// Who can take a grant.
     ready: BTreeSet<InstanceId>,
     epoch: Epoch,
-    /// The last token given; never above `ceiling` by a grant.
+    /// The last token given; never above `ceiling`.
     last: u64,
     ceiling: u64,
+    /// How many tokens a base is good for.
+    step: u64,
     /// The last ticket of this reign.
     tickets: u64,
     /// How many requests have come.
@@ -132,6 +139,7 @@ impl Grants {
             epoch: Epoch::new(0),
             last: 0,
             ceiling: 0,
+            step: numbers::STEP,
             tickets: 0,
             arrivals: 0,
             now: 0,

@@ -2,6 +2,8 @@
 //!
 //! Outside tests every rule is in force and there is no way to switch one off.
 
+use super::numbers;
+
 /// Which rules are in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -27,6 +29,10 @@ pub struct Rules {
     pub fresh_tokens_after_limit: bool,
     /// Every reign's token base is known to every member, and the next one lies above it.
     pub token_base: bool,
+    /// Tokens beyond what the base is good for are given only when a higher base was written to everybody.
+    pub base_is_awaited: bool,
+    /// How many tokens a base is good for: fewer than in earnest where a simulation is to use them up.
+    pub step: u64,
     /// Who forfeited is not awaited again only while it shows the membership under which it did.
     pub forfeits_need_the_same_tag: bool,
     /// A membership has a new tag before its owner says hello, not only when it is part of a new reign.
@@ -47,6 +53,8 @@ impl Rules {
         all_is_forfeited: true,
         fresh_tokens_after_limit: true,
         token_base: true,
+        base_is_awaited: true,
+        step: numbers::STEP,
         forfeits_need_the_same_tag: true,
         new_tag_before_hello: true,
     };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::claims::{Claim, Hold};
 use self::survey::Surveys;
+use super::numbers;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
 use crate::wire::message::{
@@ -280,6 +281,9 @@ impl Session {
     ///
     /// [`Misplaced`] if no supervisor says that at this point; nothing was changed.
     pub fn receive(&mut self, frame: ToMember) -> Result<Vec<Effect>, Misplaced> {
+        if !numbers::is_credible(&frame) {
+            return Err(Misplaced("number beyond all that a reign can have"));
+        }
         let mut effects = Vec::new();
         match frame {
             ToMember::Refused(_) => return Err(Misplaced("refused after the handshake")),
@@ -301,6 +305,7 @@ impl Session {
             }
             ToMember::Grant(grant) => self.granted(&grant, &mut effects),
             ToMember::Token(request, token) => self.raised(request, token, &mut effects),
+            ToMember::Base(base) => self.rebased(base)?,
             ToMember::Lost(request) => self.lost(request, &mut effects),
             ToMember::Denied(request, reason) => {
                 if matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
@@ -387,6 +392,14 @@ impl Session {
                 Some(_) => {}
             }
         }
+    }
+
+    fn rebased(&mut self, base: Token) -> Result<(), Misplaced> {
+        if self.standing != Connection::Settled {
+            return Err(Misplaced("base of no reign"));
+        }
+        self.base = self.base.max(base);
+        Ok(())
     }
 
     fn changed(&mut self, delta: Delta, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {

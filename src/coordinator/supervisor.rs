@@ -16,6 +16,7 @@ use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag, Token};
 use crate::wire::message::{EndReason, Forfeit, LeaveSort, Refusal, ToMember, ToSupervisor, ViewHead};
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
+mod base;
 mod handshake;
 mod opening;
 mod survey;
@@ -87,6 +88,8 @@ pub struct Supervisor {
     /// The highest attempt of every id heard in this reign, and the connection that made it.
     claimants: BTreeMap<InstanceId, (Attempt, LinkId)>,
     round: Option<Awaiting>,
+    /// A higher token base, and who has to be written it before tokens above the old one are given.
+    base_round: Option<(Token, Awaiting)>,
     /// Who asked for all locks and was not answered yet: of each connection the last question.
     surveys: BTreeMap<LinkId, u64>,
     outputs: Vec<Output>,
@@ -145,12 +148,13 @@ impl Supervisor {
             rules,
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
-            grants: Grants::new(),
+            grants: Grants::new().with_step(rules.step),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
             round: None,
+            base_round: None,
             surveys: BTreeMap::new(),
             outputs: Vec::new(),
         }
@@ -347,6 +351,9 @@ impl Supervisor {
             outstanding(awaiting);
         }
         self.round.as_mut().map(outstanding);
+        if let Some((_, awaiting)) = &mut self.base_round {
+            outstanding(awaiting);
+        }
         self.progress();
     }
 
@@ -567,6 +574,9 @@ impl Supervisor {
             awaiting.remove(&link);
         }
         if let Some(awaiting) = &mut self.round {
+            awaiting.remove(&link);
+        }
+        if let Some((_, awaiting)) = &mut self.base_round {
             awaiting.remove(&link);
         }
         self.surveys.remove(&link);

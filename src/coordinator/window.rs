@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::numbers;
 use super::rules::Rules;
 use super::submission::Submission;
 use crate::ident::{Epoch, InstanceId, Stamp, Tag, Token};
@@ -53,9 +54,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// How much of the numbers between two bases one reign may use up.
-    pub const TOKENS_PER_REIGN: u64 = 1 << 32;
-
     /// A window that waits for the winner's own word and for the kernel's.
     pub fn new(me: InstanceId, rules: Rules) -> Self {
         Self {
@@ -273,10 +271,7 @@ impl Window {
 
     /// The numbers of the new reign. `claimed` is the highest token in any claim, `clock` nanoseconds since 1970.
     pub fn numbers(&self, claimed: Token, clock: u64) -> (Epoch, Token) {
-        let seen = self.highest_base.max(claimed).number();
-        let base = seen.saturating_add(Self::TOKENS_PER_REIGN).max(clock);
-        let epoch = self.highest_epoch.number().saturating_add(1).max(base);
-        (Epoch::new(epoch), Token::new(base))
+        numbers::next(self.highest_epoch, self.highest_base.max(claimed), self.rules.step, clock)
     }
 
     fn account(&mut self, id: InstanceId) {

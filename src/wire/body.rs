@@ -120,6 +120,7 @@ impl Message for ToMember {
             Self::Interrupted(request) => whole(out, kind::INTERRUPTED, request),
             Self::Locks(rows) => whole(out, kind::LOCKS, rows),
             Self::Surveyed(number) => whole(out, kind::SURVEYED, number),
+            Self::Base(token) => whole(out, kind::BASE, token),
         }
     }
 
@@ -152,6 +153,7 @@ impl Message for ToMember {
             kinds::INTERRUPTED => Self::Interrupted(Part::take(&mut from)?),
             kinds::LOCKS => Self::Locks(Part::take(&mut from)?),
             kinds::SURVEYED => Self::Surveyed(Part::take(&mut from)?),
+            kinds::BASE => Self::Base(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)

@@ -105,6 +105,7 @@ impl fmt::Display for ToMember {
             Self::Interrupted(request) => write!(f, "interrupted #{request}"),
             Self::Locks(rows) => write!(f, "locks {}", rows.len()),
             Self::Surveyed(number) => write!(f, "surveyed {number}"),
+            Self::Base(token) => write!(f, "base {token}"),
         }
     }
 }

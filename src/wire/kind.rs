@@ -56,4 +56,5 @@ pub(super) mod to_member {
     pub(in crate::wire) const INTERRUPTED: u8 = 86;
     pub(in crate::wire) const LOCKS: u8 = 87;
     pub(in crate::wire) const SURVEYED: u8 = 88;
+    pub(in crate::wire) const BASE: u8 = 89;
 }

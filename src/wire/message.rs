@@ -106,6 +106,8 @@ pub enum ToMember {
     Locks(Vec<LockRow>),
     /// All locks were said that a `Survey` asked for.
     Surveyed(u64),
+    /// The reign's token base has risen.
+    Base(Token),
 }
 
 /// Who forfeited everything, and under which tag the kernel showed its membership then.

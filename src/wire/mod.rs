@@ -87,6 +87,10 @@
 //!   the state; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
+//! A member whose epoch, token base, token or version of a state is beyond 2^63 is refused with reason 3 after its
+//! ClaimsEnd, and a member closes when its supervisor says such a number: true ones are nanoseconds since 1970, and rise a
+//! little faster.
+//!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
 //! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it.
 //!
@@ -223,6 +227,9 @@
 //!
 //! **88 Surveyed**: u64. The end of the answer to the Survey with this number, and to all that the connection said before
 //! it and that were not answered.
+//!
+//! **89 Base**: token. To every member that has a view: the token base of the reign is this now. Tokens more than 2^20
+//! above the base before are given only when this was written to everyone welcomed before.
 
 pub mod frame;
 #[doc(hidden)]

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lock::{End, Key, Place, same};
+use super::lock::{End, Key, Place};
+use super::shape::same;
 use super::{Grants, Live, Phase, Told, all_of};
 use crate::ident::{InstanceId, Request, Resource};
 use crate::wire::message::{HeldClaim, ToMember, WantClaim};

@@ -1,6 +1,7 @@
 //! What the registry, tests and the simulation may see. Changes nothing.
 
-use super::lock::{Lock, Place, Shape};
+use super::lock::{Lock, Place};
+use super::shape::Shape;
 use super::{Grants, Live, Phase, all_of};
 use crate::ident::{InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{Abandoned, HolderRow, LockRow, Mode, WaiterRow};

@@ -6,7 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lock::{End, Key, Lock, Place, misfit, same};
+use super::lock::{End, Key, Lock, Place};
+use super::shape::{misfit, same};
 use super::{Flags, Grants, Live, Phase, Told};
 use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{HeldClaim, Mode, ToMember, Want, WantClaim};
@@ -198,7 +199,7 @@ impl Grants {
     /// [`Grants::open`]. Does nothing when called again.
     ///
     /// `limited`: the window was closed by its limit. Somebody who was not heard may hold a higher token than those who
-    /// were, so every holding gets a fresh one, in the order of the old ones, as long as there are any. `failure`: the
+    /// were, so every holding gets a fresh one, in the order of the old ones. `failure`: the
     /// reign before did not end in order, or may have known of an owner that died; then names without a claim that
     /// vouches begin as unknown.
     ///
@@ -212,7 +213,6 @@ impl Grants {
         self.epoch = epoch;
         self.arrivals = window.arrivals;
         self.last = base.max(window.highest).number();
-        self.ceiling = base.number().saturating_add(TOKENS);
         if failure || limited || window.doubt {
             self.flags.doubt();
         }
@@ -232,10 +232,12 @@ impl Grants {
                 // Settled at once: a name that fell idle may be wanted in another way.
                 let name = self.free(*key, end);
                 self.settle_all(name);
-            } else if limited && self.last < self.ceiling {
+            } else if limited {
                 self.reissue(*key);
             }
         }
+        // What was given so far everybody learns as the base.
+        self.ceiling = self.last.saturating_add(self.step);
         self.queue_up(window);
     }
 
@@ -251,7 +253,7 @@ impl Grants {
     /// Gives a holding a fresh token.
     fn reissue(&mut self, key: Key) {
         let Some(lock) = self.live.get(&key).and_then(|live| self.locks.get_mut(&live.name)) else { return };
-        self.last += 1;
+        self.last = self.last.saturating_add(1);
         let token = Token::new(self.last);
         lock.reissue(key, token);
         self.told.push(Told { to: key.0, what: ToMember::Token(key.1, token) });
@@ -284,6 +286,3 @@ impl Grants {
 const fn has_ended(held: &Held) -> bool {
     matches!(held.end, Some(End::Died | End::Left))
 }
-
-/// How many tokens a reign may use: the base of the next one is at least 2^32 above this one's.
-const TOKENS: u64 = u32::MAX as u64;

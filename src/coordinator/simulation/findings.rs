@@ -205,6 +205,26 @@ fn finding_15_a_released_token_is_in_no_claim() {
     );
 }
 
+/// Two tokens are all that a base is good for here, and the third is given and given back.
+#[test]
+fn finding_15_a_higher_base_is_known_before_tokens_above_it_are_given() {
+    let mut config = Config { clock: Clock::WasSetBack, held: None, ..GROUP };
+    config.rules.step = 2;
+    needs(
+        config,
+        |rules| rules.base_is_awaited = false,
+        "TOKEN NOT RISING",
+        |script| {
+            for _ in 0..5 {
+                script.act(Acquire(1, 0));
+                script.read(1, 1).deliver(1).act(Release(1, 0));
+                script.read(1, 1);
+            }
+            script.all(&[Kill(0), Kill(1), Receive(2), Elect(2), Probe(2), Acquire(2, 0)]);
+        },
+    );
+}
+
 /// The same where the kernel tells it: a stopped member found by the roll call is waited for, one that died is not.
 #[test]
 fn finding_2_a_silent_member_forfeits_when_the_limit_has_passed_and_not_before() {

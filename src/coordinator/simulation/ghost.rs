@@ -40,6 +40,8 @@ pub(super) struct Seen {
 struct Witness {
     token: Token,
     who: InstanceId,
+    /// The reign that gave it; zero: it may be one of which its holder has no view.
+    epoch: Epoch,
 }
 
 /// What is known of one instance.
@@ -53,6 +55,8 @@ pub(super) struct Notes {
     pub(super) believes: Vec<(u8, Token, Mode)>,
     /// Requests to which no order is promised any more, because their owner was set aside.
     void: BTreeSet<Request>,
+    /// Reigns in which it was set aside, so that it may not know how high their tokens are.
+    aside: BTreeSet<Epoch>,
     /// Members whose end it has seen.
     ended: BTreeSet<InstanceId>,
 }
@@ -149,7 +153,8 @@ impl World {
             Notice::Raised(request, token) => {
                 let Some(claim) = self.at(i).session.claims().get(&request) else { return };
                 let (lock, mode) = (lock_of(claim), claim.want().mode);
-                self.ghost.locks[usize::from(lock)].note(mode, Witness { token, who: id });
+                let epoch = Epoch::default();
+                self.ghost.locks[usize::from(lock)].note(mode, Witness { token, who: id, epoch });
             }
             Notice::Lost(request, ..) => {
                 for (_, lock, token) in before.held.iter().filter(|(held, ..)| *held == request) {
@@ -183,7 +188,8 @@ impl World {
         }
         let seen = &mut self.ghost.locks[usize::from(lock)];
         let (latest, died) = (seen.against(mode), seen.died);
-        seen.note(mode, Witness { token, who: self.instances[usize::from(i)].session.id() });
+        let session = &self.instances[usize::from(i)].session;
+        seen.note(mode, Witness { token, who: session.id(), epoch: session.stamp().epoch });
         if latest.is_some_and(|latest| token <= latest.token) {
             self.fail(format!("TOKEN NOT RISING: {i} gets {lock} #{token} after {latest:?} was seen"));
         }
@@ -259,6 +265,9 @@ impl World {
         let waits = self.instances[usize::from(i)].session.claims().iter();
         let waits: Vec<_> = waits.filter(|(_, c)| matches!(c, Claim::Wants(..))).map(|(request, _)| *request).collect();
         self.notes(i).void.extend(waits);
+        // The view of the reign that set it aside may still lie unread in its buffer.
+        let reigns = self.port.and_then(|port| self.instances[usize::from(port)].supervisor.as_ref()?.epoch());
+        self.notes(i).aside.extend(reigns);
     }
 
     /// A supervisor gives an instance up. If it was silent, only the token protects what it holds from here on.
@@ -301,11 +310,18 @@ impl World {
     /// A window has closed: the claims it confirmed, and the numbers it chose.
     pub(super) fn ghost_close(&mut self, supervisor: &Supervisor) {
         if self.config.clock == Clock::WasSetBack {
-            // Nobody who is there ever heard of these: no rule can make tokens rise above them.
+            // Nobody who is there was part of the other reigns to their end: no rule can make tokens rise above theirs.
             let known = self.heard_by(supervisor);
+            let there = supervisor.registry().iter().map(|(id, _)| owner(id));
+            let seen: BTreeSet<Epoch> = there
+                .map(|i| (i, self.instances[i].session.stamp().epoch))
+                .filter(|(i, epoch)| *epoch != Epoch::default() && !self.ghost.slots[*i].aside.contains(epoch))
+                .map(|(_, epoch)| epoch)
+                .collect();
+            let is_known = |witness: &Witness| witness.token <= known || seen.contains(&witness.epoch);
             for seen in &mut self.ghost.locks {
-                seen.any = seen.any.filter(|seen| seen.token <= known);
-                seen.exclusive = seen.exclusive.filter(|seen| seen.token <= known);
+                seen.any = seen.any.filter(is_known);
+                seen.exclusive = seen.exclusive.filter(is_known);
             }
         }
         if self.ghost.restarted {

@@ -189,6 +189,17 @@ fn the_clock_was_set_back() {
 }
 
 #[test]
+fn the_clock_was_set_back_and_tokens_are_used_up_in_every_reign() {
+    let rules = Rules { step: 2, ..Rules::ALL };
+    let config = Config { slots: 4, clock: Clock::WasSetBack, rules, locks: 1, acquires: 20, ..EVERYTHING }.with(&[
+        (Fault::Start, 1),
+        (Fault::FailStop, 2),
+        (Fault::Resign, 2),
+    ]);
+    explore("tokens", config, 25_000);
+}
+
+#[test]
 fn the_kernel_cannot_list_who_is_there() {
     // Nobody is over the limit here: whoever comes back after it needs a roll call that names it.
     let config = Config { listing: false, locks: 1, capacity: 99, ..EVERYTHING }.with(&[

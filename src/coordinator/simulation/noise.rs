@@ -97,7 +97,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         written: number(c),
         whole: c.below(2) == 0,
     };
-    match c.below(17) {
+    match c.below(18) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -125,6 +125,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
             ToMember::Locks(vec![LockRow { name: lock_name(0), limit: None, holders: Vec::new(), waiters: Vec::new() }])
         }
         15 => ToMember::Surveyed(number(c)),
+        16 => ToMember::Base(Token::new(number(c))),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }

@@ -1,5 +1,6 @@
 //! How a connection becomes a member's: newcomers, survivors of the last reign, and those that come back in this one.
 
+use super::super::numbers;
 use super::super::registry::Place;
 use super::super::submission::Submission;
 use super::{Link, LinkId, LinkState, Output, Phase, StepDown, Supervisor, WIRE_VERSION};
@@ -55,6 +56,9 @@ impl Supervisor {
             return;
         }
         let Some(join) = submission.join.take() else { return };
+        if !numbers::are_credible(&join, &submission.held) {
+            return self.refuse(link, Refusal::Protocol("number beyond all that a reign can have".into()));
+        }
         let is_fresh = join.stamp == Stamp::default();
         if is_fresh && self.registry.get(id).is_none() && self.seats_but_for(id) >= self.settings.member_limit as usize
         {
@@ -123,7 +127,8 @@ impl Supervisor {
             Phase::Opening(awaiting) => Some(awaiting),
             _ => None,
         };
-        for awaiting in opening.into_iter().chain(&mut self.round) {
+        let based = self.base_round.as_mut().map(|(_, awaiting)| awaiting);
+        for awaiting in opening.into_iter().chain(&mut self.round).chain(based) {
             awaiting.insert(link, sent);
         }
         self.outputs.push(Output::Watch(vec![link]));
@@ -152,8 +157,14 @@ pub(super) mod tests {
         Name::new("group").expect("a short name")
     }
 
-    /// Everything that an instance says at first; `known` is its last closed view, without one it is a newcomer.
+    /// Everything that an instance says at first.
     pub(in super::super) fn say_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
+        begin_hello(supervisor, link, number, known);
+        supervisor.frame(link, ToSupervisor::ClaimsEnd);
+    }
+
+    /// What it says before its claims; `known` is its last closed view, without one it is a newcomer.
+    pub(in super::super) fn begin_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
         let hello = Hello {
             wire: WIRE_VERSION,
             purpose: Purpose::Member,
@@ -175,12 +186,9 @@ pub(super) mod tests {
         };
         let known = known.iter().copied().map(InstanceId::new).collect();
         supervisor.connected(link);
-        for frame in [
-            ToSupervisor::Hello(hello),
-            ToSupervisor::Join(join),
-            ToSupervisor::Names(NameSort::Known, known),
-            ToSupervisor::ClaimsEnd,
-        ] {
+        let frames =
+            [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::Names(NameSort::Known, known)];
+        for frame in frames {
             supervisor.frame(link, frame);
         }
     }

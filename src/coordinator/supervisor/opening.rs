@@ -55,6 +55,8 @@ impl Supervisor {
             window.follows_a_reign(),
         );
 
+        // Fresh tokens lie above the base; so the base that everybody learns is the last of them.
+        self.head.base = self.grants.highest();
         let here = |place: Place| matches!(place, Place::Here(_));
         let parked = |place: Place| matches!(place, Place::Parked(_));
         let survivors = self.links_of(&self.registry.in_place(here));
@@ -96,6 +98,9 @@ impl Supervisor {
             if !matches!(self.phase, Phase::Opening(_) | Phase::Open) {
                 return;
             }
+            if self.renew_base() {
+                continue;
+            }
             self.answer_surveys();
             match &self.round {
                 Some(awaiting) if awaiting.is_empty() => self.finish_round(),
@@ -133,7 +138,7 @@ impl Supervisor {
         self.send_view(&links, ToMember::Welcome(self.welcome(Some(self.head()))));
     }
 
-    fn await_writes(&mut self, links: impl Iterator<Item = LinkId>) -> Awaiting {
+    pub(super) fn await_writes(&mut self, links: impl Iterator<Item = LinkId>) -> Awaiting {
         let awaiting: Awaiting = links
             .filter(|link| *link != LinkId::LOCAL)
             .filter_map(|link| self.links.get(&link).map(|found| (link, found.sent)))
@@ -154,7 +159,7 @@ impl Supervisor {
         }
     }
 
-    fn links_of(&self, ids: &[InstanceId]) -> Vec<LinkId> {
+    pub(super) fn links_of(&self, ids: &[InstanceId]) -> Vec<LinkId> {
         ids.iter().filter_map(|id| self.registry.get(*id).and_then(|member| member.place.link())).collect()
     }
 

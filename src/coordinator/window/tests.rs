@@ -102,7 +102,7 @@ fn who_is_missing_in_a_newer_closed_view_has_forfeited() {
 fn the_numbers_of_a_reign_lie_above_all_that_anybody_heard_of() {
     let mut window = called(roll(&[1]));
     back(&mut window, 1, 7_000_000_000, &[1]);
-    let base = 7_000_000_000 + Window::TOKENS_PER_REIGN;
+    let base = 7_000_000_000 + numbers::STEP;
     assert_eq!(window.numbers(Token::new(5), 9), (Epoch::new(base), Token::new(base)));
     let clock = u64::MAX / 2;
     assert_eq!(window.numbers(Token::new(5), clock), (Epoch::new(clock), Token::new(clock)));

@@ -247,6 +247,7 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         request().prop_map(M::Interrupted),
         vec(lock(), 0..6).prop_map(M::Locks),
         any::<u64>().prop_map(M::Surveyed),
+        token().prop_map(M::Base),
     ]
 }
 

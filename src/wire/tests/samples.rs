@@ -169,5 +169,6 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Interrupted(REQUEST),
         M::Locks(vec![lock()]),
         M::Surveyed(3),
+        M::Base(TOKEN),
     ]
 }

@@ -286,19 +286,36 @@ fn a_resize_lets_in_who_fits_and_denies_who_never_will() {
 }
 
 #[test]
-fn tokens_end_where_the_next_reign_may_begin() {
-    let mut grants = open();
-    grants.last = grants.ceiling - 1;
+fn tokens_end_where_the_next_reign_may_begin_until_a_higher_base_is_known() {
+    let step = 8;
+    let mut grants = Grants::new().with_step(step);
+    for id in [A, B] {
+        grants.set_ready(id, true);
+    }
+    grants.close(Epoch::new(9), Token::new(BASE), false, false);
+    grants.open();
+    for count in 1..step {
+        assert_eq!(grants.is_short(), count > step / 2, "{count}");
+        grants.acquire(A, want(1, "n", X));
+        grants.release(A, Request::new(1));
+    }
+    grants.take_told();
     grants.acquire(A, want(1, "n", X));
     grants.acquire(B, want(1, "m", X));
-    let last = u64::from(u32::MAX);
-    assert_eq!(told(&mut grants), [format!("1: 1 granted {last}"), "2: 1 at 9.1 behind 0".to_owned()]);
+    assert_eq!(told(&mut grants), [format!("1: 1 granted {step}"), "2: 1 at 9.1 behind 0".to_owned()]);
+    assert_eq!(grants.highest(), Token::new(BASE + step));
+    grants.raise(Token::new(BASE));
+    assert_eq!(told(&mut grants), [""; 0], "that was known before");
+    grants.raise(grants.highest());
+    assert_eq!(told(&mut grants), [format!("2: 1 granted {}", step + 1)]);
+    assert!(!grants.is_short());
     let mut grants = Grants::new();
     grants.set_ready(A, true);
     grants.close(Epoch::new(u64::MAX), Token::new(u64::MAX), true, false);
     grants.open();
     grants.acquire(A, want(1, "n", X));
     assert_eq!(holders(&grants, "n"), [], "there is no token above the highest number");
+    assert!(!grants.is_short(), "and no base would change that");
     grants.check_invariants();
 }
 

@@ -1,0 +1,32 @@
+//! How many tokens may be given, as far as the grants know.
+
+use super::{Grants, Phase};
+use crate::ident::{Resource, Token};
+
+impl Grants {
+    /// The same with a base that is good for so many tokens.
+    pub(crate) const fn with_step(mut self, step: u64) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// The highest token that was given, or the base if none was. After [`Grants::close`] this is what everybody has to
+    /// be told as the base of the reign.
+    pub const fn highest(&self) -> Token {
+        Token::new(self.last)
+    }
+
+    /// Whether the tokens come to their end: [`Grants::highest`] is to be told to everybody as a new base, and then
+    /// [`Grants::raise`] to be called.
+    pub fn is_short(&self) -> bool {
+        let higher = self.last.saturating_add(self.step) > self.ceiling;
+        self.phase == Phase::Open && self.ceiling - self.last <= self.step / 2 && higher
+    }
+
+    /// This base is known to everybody: grants may go on above it.
+    pub fn raise(&mut self, base: Token) {
+        self.ceiling = self.ceiling.max(base.number().saturating_add(self.step));
+        let names: Vec<Resource> = self.locks.keys().cloned().collect();
+        self.settle_all(names);
+    }
+}
