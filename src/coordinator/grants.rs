@@ -53,7 +53,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::flags::Flags;
-use self::lock::{End, Key, Lock, Place, Shape, same};
+use self::lock::{End, Key, Lock, Place, Shape, misfit, same};
 pub use self::look::{Holder, Waiter};
 use self::window::Window;
 use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
@@ -157,8 +157,9 @@ impl Grants {
     /// `from` asks for something. Before [`Grants::open`] the request is only queued.
     ///
     /// A repetition of a live request is ignored. [`ToMember::Denied`] answers what can never be granted: permits above
-    /// the limit or none at all, a mode that does not go with the way the name is used, and a request number that is in
-    /// use for something else.
+    /// the limit or none at all, a mode that does not go with the kind, and a request number that is in use for something
+    /// else. The limit that a mode names counts only for the first request of the name, and only if none was set by
+    /// [`Grants::resize`].
     pub fn acquire(&mut self, from: InstanceId, want: Want) {
         let (request, name) = (want.request, want.name.clone());
         let answer = match self.phase {
@@ -181,6 +182,23 @@ impl Grants {
         } else if let Some(place) = self.live.get(&(from, request)).and_then(|live| live.place) {
             let name = self.unqueue((from, request), place);
             self.settle_all(name);
+        }
+    }
+
+    /// `from` asks how its request stands: if it waits, its place is told again, with how many are ahead now and who
+    /// holds. Counts them all, so it is for those who ask seldom.
+    pub fn inquire(&mut self, from: InstanceId, request: Request) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let Some((name, place)) = self.live.get(&(from, request)).and_then(|live| Some((&live.name, live.place?)))
+        else {
+            return;
+        };
+        // Who was never told a place is not ready, and is told one when it is.
+        if let (Place::Told(ticket, _), Some(lock)) = (place, self.locks.get(name)) {
+            let (ahead, holder) = (lock.ahead(place), lock.eldest());
+            self.told.push(Told { to: from, what: ToMember::Queued(Queued { request, ticket, ahead, holder }) });
         }
     }
 
@@ -268,6 +286,9 @@ impl Grants {
             let known = self.mode_of(key, live).is_some_and(|mode| live.name == want.name && same(mode, want.mode));
             return if known { Ok(()) } else { Err(in_use(want.request)) };
         }
+        if let Some(reason) = misfit(want.name.kind, want.mode) {
+            return Err(reason);
+        }
         let created = self.shape_for(&want.name, want.mode);
         let shape = self.locks.get(&want.name).map_or(created, Lock::shape);
         if let Some(reason) = shape.refuses(want.mode) {
@@ -281,7 +302,7 @@ impl Grants {
         Ok(())
     }
 
-    /// What a name becomes when this mode is the first.
+    /// What a name becomes when this mode, which goes with its kind, is the first.
     fn shape_for(&self, name: &Resource, mode: Mode) -> Shape {
         match (Shape::of(mode), self.limits.get(name)) {
             (Shape::Semaphore { .. }, Some(&limit)) => Shape::Semaphore { limit },

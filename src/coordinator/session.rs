@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::claims::{Claim, Hold};
+use self::survey::Surveys;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
 use crate::wire::message::{
@@ -15,6 +16,7 @@ use crate::wire::message::{
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 mod claims;
+mod survey;
 
 /// One instance as a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub struct Session {
     forfeit_parts: Vec<Forfeit>,
     /// The claim table: the truth about what this instance holds and waits for.
     claims: BTreeMap<Request, Claim>,
+    surveys: Surveys,
     requests: u64,
     rules: Rules,
 }
@@ -140,6 +143,7 @@ impl Session {
             parts: Vec::new(),
             forfeit_parts: Vec::new(),
             claims: BTreeMap::new(),
+            surveys: Surveys::default(),
             requests: 0,
             rules: Rules::ALL,
         }
@@ -259,6 +263,7 @@ impl Session {
         self.predecessor = self.supervisor.take().or(self.predecessor);
         self.parts.clear();
         self.forfeit_parts.clear();
+        self.drop_answer();
         if self.is_fresh() {
             self.heard.clear();
         }
@@ -311,15 +316,15 @@ impl Session {
             }
             ToMember::Ping(n) => effects.push(Effect::Send(ToSupervisor::Pong(n))),
             ToMember::Pong(n) => effects.push(Effect::Tell(Notice::Pong(n))),
+            ToMember::Locks(rows) => self.locks(rows)?,
+            ToMember::Surveyed(number) => self.surveyed(number, &mut effects)?,
             ToMember::Value(_)
             | ToMember::Stored(..)
             | ToMember::Conflict(..)
             | ToMember::Complete(_)
             | ToMember::Go(..)
             | ToMember::Fetch
-            | ToMember::Interrupted(_)
-            | ToMember::Locks(_)
-            | ToMember::Surveyed(_) => return Err(Misplaced("answer to a request that was not made")),
+            | ToMember::Interrupted(_) => return Err(Misplaced("answer to a request that was not made")),
         }
         Ok(effects)
     }
@@ -369,6 +374,7 @@ impl Session {
             effects.push(Effect::Tell(Notice::Reign(head.stamp.epoch, supervisor)));
         }
         self.confirm_grants(effects);
+        self.survey_again(effects);
         for (id, entry) in old.iter().filter(|(id, _)| !self.view.contains_key(id)) {
             let reason =
                 departed.iter().find(|(ended, _)| ended == id).map_or(EndReason::Failed, |(_, reason)| *reason);

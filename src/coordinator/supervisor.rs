@@ -18,6 +18,7 @@ use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
 mod handshake;
 mod opening;
+mod survey;
 mod view;
 
 /// One connection at the supervisor.
@@ -86,6 +87,8 @@ pub struct Supervisor {
     /// The highest attempt of every id heard in this reign, and the connection that made it.
     claimants: BTreeMap<InstanceId, (Attempt, LinkId)>,
     round: Option<Awaiting>,
+    /// Who asked for all locks and was not answered yet: of each connection the last question.
+    surveys: BTreeMap<LinkId, u64>,
     outputs: Vec<Output>,
 }
 
@@ -148,6 +151,7 @@ impl Supervisor {
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
             round: None,
+            surveys: BTreeMap::new(),
             outputs: Vec::new(),
         }
     }
@@ -297,6 +301,7 @@ impl Supervisor {
             }
             LinkState::Observer { .. } => match frame {
                 ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
+                ToSupervisor::Survey(n) => self.survey(link, n),
                 ToSupervisor::Leave => self.close_link(link),
                 _ => self.refuse(link, Refusal::Protocol("request from an observer".into())),
             },
@@ -383,6 +388,12 @@ impl Supervisor {
         }
     }
 
+    /// Says what time it is, in milliseconds since 1970: what is granted from now on is granted then. Decides nothing, so
+    /// that a clock that is set back does no harm.
+    pub const fn set_time(&mut self, now: u64) {
+        self.grants.set_time(now);
+    }
+
     /// Some of the supervisor's own running time has passed. `drained`: in that time the accept queue and every
     /// connection that owes its handshake were found empty.
     pub fn time(&mut self, elapsed: Duration, drained: bool) {
@@ -431,6 +442,8 @@ impl Supervisor {
             ToSupervisor::Cancel(request) => self.grants.cancel(id, request),
             ToSupervisor::Release(request) => self.grants.release(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
+            ToSupervisor::Inquire(request) => self.grants.inquire(id, request),
+            ToSupervisor::Survey(n) => self.survey(link, n),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
             ToSupervisor::Pong(_) => {}
@@ -556,6 +569,7 @@ impl Supervisor {
         if let Some(awaiting) = &mut self.round {
             awaiting.remove(&link);
         }
+        self.surveys.remove(&link);
     }
 }
 

@@ -157,7 +157,8 @@
 //! **21 Inquire**: request. From a member that waits and wants to know how it stands. Queued follows, or nothing if the
 //! request does not wait.
 //!
-//! **22 Survey**: u64. From a member or an observer. Locks\*, and Surveyed with the number follow.
+//! **22 Survey**: u64, which rises with every Survey of an instance. From a member or an observer. Locks\*, and Surveyed
+//! with the number or a higher one follow. One that was not answered is said again after the next Opened or Welcome.
 //!
 //! # From the supervisor
 //!
@@ -220,7 +221,8 @@
 //!
 //! **87 Locks**: list row. A part of the answer to a Survey. Rows of the same resource in a row belong together.
 //!
-//! **88 Surveyed**: u64. The end of the answer to the Survey with this number.
+//! **88 Surveyed**: u64. The end of the answer to the Survey with this number, and to all that the connection said before
+//! it and that were not answered.
 
 pub mod frame;
 #[doc(hidden)]
@@ -242,7 +244,7 @@ mod split;
 mod tests;
 
 pub use self::error::DecodeError;
-pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids};
+pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids, chunk_rows};
 
 /// The version of the wire that this build speaks. It changes with every change that another build would misread.
 pub const WIRE_VERSION: u16 = 1;

@@ -2,25 +2,49 @@
 
 use super::codec::{Part, Writer};
 use super::frame::LIMIT_AFTER_TRUST;
-use super::message::{Entry, Forfeit};
+use super::message::{Entry, Forfeit, HolderRow, LockRow, WaiterRow};
 use crate::ident::InstanceId;
 
 /// Splits the rows of a view into lists that each fit one [`Entries`](super::message::ToMember::Entries) frame, or a
 /// [`Delta`](super::message::Delta) in which nobody ended. No rows are no frames.
 pub fn chunk_entries(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+    chunk(entries)
+}
+
+/// Splits locks into lists that each fit one `Locks` frame, a lock with very many holders or waiters into several rows.
+/// No locks are no frames.
+pub fn chunk_rows(rows: Vec<LockRow>) -> Vec<Vec<LockRow>> {
+    chunk(rows.into_iter().flat_map(split_row).collect())
+}
+
+fn split_row(row: LockRow) -> Vec<LockRow> {
+    if row.holders.len() + row.waiters.len() <= ROW {
+        return vec![row];
+    }
+    let part = |holders: &[HolderRow], waiters: &[WaiterRow]| LockRow {
+        name: row.name.clone(),
+        limit: row.limit,
+        holders: holders.to_vec(),
+        waiters: waiters.to_vec(),
+    };
+    let holders = row.holders.chunks(ROW).map(|holders| part(holders, &[]));
+    holders.chain(row.waiters.chunks(ROW).map(|waiters| part(&[], waiters))).collect()
+}
+
+fn chunk<T: Part>(parts: Vec<T>) -> Vec<Vec<T>> {
     let mut chunks = Vec::new();
     let mut chunk = Vec::new();
     let mut size = 0;
     let mut scratch = Vec::new();
-    for entry in entries {
+    for part in parts {
         scratch.clear();
-        entry.put(&mut Writer::new(&mut scratch));
+        part.put(&mut Writer::new(&mut scratch));
         if size + scratch.len() > ROOM && !chunk.is_empty() {
             chunks.push(std::mem::take(&mut chunk));
             size = 0;
         }
         size += scratch.len();
-        chunk.push(entry);
+        chunk.push(part);
     }
     if !chunk.is_empty() {
         chunks.push(chunk);
@@ -41,12 +65,16 @@ pub fn chunk_forfeits(forfeits: &[Forfeit]) -> Vec<Vec<Forfeit>> {
 /// What a list may take of a frame: the rest is for the kind, the count, and the fields beside the list.
 const ROOM: usize = LIMIT_AFTER_TRUST - 64;
 
+/// How many holders and waiters one row has at most. A holder takes 33 bytes at most, so that such a row takes a quarter
+/// of a frame, and frames of large rows are not left half empty by the next one.
+const ROW: usize = 8192;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::Tag;
+    use crate::ident::{Kind, Name, Resource, Tag, Token};
     use crate::wire::frame::Message;
-    use crate::wire::message::{Delta, NameSort, Profile, Standing, ToMember};
+    use crate::wire::message::{Delta, Mode, NameSort, Profile, Standing, ToMember};
 
     fn entry(number: u64, payload: usize) -> Entry {
         let profile = Profile {
@@ -79,6 +107,39 @@ mod tests {
         }
         assert_eq!(chunks.concat(), entries);
         assert!(chunk_entries(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn locks_are_split_into_frames_within_the_bound_also_a_single_one() {
+        let mode = Mode::Permits { count: 1, limit: 1 };
+        let row = |n: u64, holders: u64, waiters: u64| LockRow {
+            name: Resource::new(Kind::Semaphore, Name::new(format!("{n}{}", "x".repeat(120))).expect("a name")),
+            limit: Some(7),
+            holders: (0..holders)
+                .map(|who| HolderRow { who: InstanceId::new(who), mode, token: Token::new(who), since: who })
+                .collect(),
+            waiters: (0..waiters).map(|who| WaiterRow { who: InstanceId::new(who), mode }).collect(),
+        };
+        let mut rows = vec![row(0, 40_000, 100_000), row(1, 1, 0), row(2, 0, 60_000)];
+        rows.extend((3..10_000).map(|n| row(n, 1, 1)));
+        let chunks = chunk_rows(rows.clone());
+        for chunk in &chunks {
+            assert!(len(&ToMember::Locks(chunk.clone())) <= LIMIT_AFTER_TRUST);
+        }
+        let whole = len(&ToMember::Locks(rows.clone()));
+        assert!(chunks.len() <= whole.div_ceil(LIMIT_AFTER_TRUST / 2), "{} frames for {whole} bytes", chunks.len());
+        let mut joined: Vec<LockRow> = Vec::new();
+        for row in chunks.concat() {
+            match joined.last_mut() {
+                Some(before) if before.name == row.name => {
+                    before.holders.extend(row.holders);
+                    before.waiters.extend(row.waiters);
+                }
+                _ => joined.push(row),
+            }
+        }
+        assert_eq!(joined, rows);
+        assert!(chunk_rows(Vec::new()).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ident::{InstanceId, Request, Resource, Ticket, Token};
+use crate::ident::{InstanceId, Kind, Request, Resource, Ticket, Token};
 use crate::wire::message::{self, Abandoned, Grant, Mode};
 
 /// A request of the whole group: request numbers are per instance.
@@ -20,7 +20,7 @@ pub(super) enum Place {
     Untold(u64),
 }
 
-/// What kind of lock a name is, as long as somebody holds it or waits for it.
+/// How a lock is shared out, as long as somebody holds it or waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// Held exclusively or shared.
@@ -33,7 +33,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// The kind that a mode creates.
+    /// What a mode that goes with its kind creates.
     pub(super) const fn of(mode: Mode) -> Self {
         match mode {
             Mode::Exclusive | Mode::Shared => Self::Lock,
@@ -41,14 +41,9 @@ impl Shape {
         }
     }
 
-    /// Why the mode can never be granted, if that is so.
+    /// Why a mode that goes with the kind can still never be granted, if that is so.
     pub(super) fn refuses(self, mode: Mode) -> Option<String> {
         match (self, mode) {
-            (_, Mode::Permits { count: 0, .. }) => Some("0 permits cannot be asked for".to_owned()),
-            (Self::Lock, Mode::Permits { .. }) => Some("permits of a name that is used as a lock".to_owned()),
-            (Self::Semaphore { .. }, Mode::Exclusive | Mode::Shared) => {
-                Some("a lock of a name that is used for permits".to_owned())
-            }
             (Self::Semaphore { limit }, Mode::Permits { count, .. }) if count > limit => {
                 Some(format!("{count} permits exceed the limit of {limit}"))
             }
@@ -300,7 +295,7 @@ impl Lock {
     /// the last of the promised ones, under `ticket`; a promised one stays what it is.
     pub(super) fn tell(&mut self, place: Place, ticket: Ticket) -> Option<(Place, Waiting, u32)> {
         let (now, ahead) = match place {
-            Place::Told(..) => (place, u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)),
+            Place::Told(..) => (place, self.ahead(place)),
             // Everything promised so far has a smaller ticket, so nobody needs to be counted.
             Place::Untold(arrival) => (Place::Told(ticket, arrival), self.promised),
         };
@@ -310,6 +305,11 @@ impl Lock {
         self.queue.insert(now, waiting);
         self.ready.insert(now);
         Some((now, waiting, ahead))
+    }
+
+    /// How many places are before this one.
+    pub(super) fn ahead(&self, place: Place) -> u32 {
+        u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)
     }
 
     /// Changes the limit of a semaphore and returns the places that can never be granted now.
@@ -326,6 +326,11 @@ impl Lock {
 
     /// Panics if the parts contradict each other.
     pub(super) fn check_invariants(&self, name: &Resource) {
+        assert_eq!(
+            matches!(self.shape, Shape::Semaphore { .. }),
+            name.kind == Kind::Semaphore,
+            "{name} is shared out in a way that does not go with its kind"
+        );
         assert!(!self.is_idle(), "{name} is kept though nobody holds it or waits for it");
         let exclusive = self.holders.values().any(|holding| holding.mode == Mode::Exclusive);
         assert_eq!(self.exclusive, exclusive, "{name} is wrong about an exclusive holder");
@@ -333,15 +338,16 @@ impl Lock {
         let used: u64 = self.holders.values().map(|holding| permits(holding.mode)).sum();
         assert_eq!(self.used, used, "{name} counts its permits wrongly");
         for holding in self.holders.values() {
-            let fits = matches!(
-                (self.shape, holding.mode),
-                (Shape::Lock, Mode::Exclusive | Mode::Shared) | (Shape::Semaphore { .. }, Mode::Permits { .. })
+            assert_eq!(
+                misfit(name.kind, holding.mode),
+                None,
+                "{name} is held in a mode that does not go with its kind"
             );
-            assert!(fits, "{name} is held in a mode that does not go with its kind");
             assert!(holding.heard <= self.marks, "{name} has a holder that heard of a flag not yet set");
         }
         for (place, waiting) in &self.queue {
-            assert_eq!(self.shape.refuses(waiting.mode), None, "{name} queues what it can never grant");
+            let never = misfit(name.kind, waiting.mode).or_else(|| self.shape.refuses(waiting.mode));
+            assert_eq!(never, None, "{name} queues what it can never grant");
             assert!(
                 waiting.told || !self.ready.contains(place) || self.untold.contains(place),
                 "{name} forgets to tell"
@@ -372,6 +378,20 @@ impl Lock {
     /// How many hold and wait.
     pub(super) fn len(&self) -> usize {
         self.holders.len() + self.queue.len()
+    }
+}
+
+/// Why nothing of this kind can be had in this mode, whoever asks, if that is so.
+pub(super) fn misfit(kind: Kind, mode: Mode) -> Option<String> {
+    match (kind, mode) {
+        (Kind::Value, _) => Some("a value cannot be held".to_owned()),
+        (Kind::Semaphore, Mode::Permits { count: 0, .. }) => Some("0 permits cannot be asked for".to_owned()),
+        (Kind::Semaphore, Mode::Permits { .. })
+        | (Kind::RwLock, Mode::Exclusive | Mode::Shared)
+        | (Kind::Mutex | Kind::Once, Mode::Exclusive) => None,
+        (Kind::Semaphore, Mode::Exclusive | Mode::Shared) => Some("a semaphore is asked for permits".to_owned()),
+        (Kind::Mutex | Kind::Once, Mode::Shared) => Some(format!("a {kind} cannot be shared")),
+        (Kind::Mutex | Kind::RwLock | Kind::Once, Mode::Permits { .. }) => Some(format!("a {kind} has no permits")),
     }
 }
 

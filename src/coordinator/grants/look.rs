@@ -3,7 +3,7 @@
 use super::lock::{Lock, Place, Shape};
 use super::{Grants, Live, Phase, all_of};
 use crate::ident::{InstanceId, Request, Resource, Ticket, Token};
-use crate::wire::message::{Abandoned, Mode};
+use crate::wire::message::{Abandoned, HolderRow, LockRow, Mode, WaiterRow};
 
 /// Somebody who holds a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,23 @@ impl Grants {
                 Holder { who: id, request: key.1, mode: holding.mode, token: holding.token, since: holding.since },
             ))
         })
+    }
+
+    /// Everything that is held and waited for, by name.
+    pub fn rows(&self) -> Vec<LockRow> {
+        let row = |name: &Resource| {
+            let holder = |holder: Holder| HolderRow {
+                who: holder.who,
+                mode: holder.mode,
+                token: holder.token,
+                since: holder.since,
+            };
+            let mut holders: Vec<_> = self.holders(name).map(holder).collect();
+            holders.sort_unstable_by_key(|holder| holder.token);
+            let waiters = self.waiters(name).map(|waiter| WaiterRow { who: waiter.who, mode: waiter.mode }).collect();
+            LockRow { name: name.clone(), limit: self.limit(name), holders, waiters }
+        };
+        self.names().map(row).collect()
     }
 
     /// What the next grant of the name would say of the owner before.

@@ -24,12 +24,22 @@ pub(super) const fn permits(count: u32, limit: u32) -> Mode {
     Mode::Permits { count, limit }
 }
 
+pub(super) fn resource(kind: Kind, text: &str) -> Resource {
+    Resource::new(kind, Name::new(text).expect("a name made for a test"))
+}
+
+/// A lock that goes with both modes of locks.
 pub(super) fn name(text: &str) -> Resource {
-    Resource::new(Kind::Mutex, Name::new(text).expect("a name made for a test"))
+    resource(Kind::RwLock, text)
+}
+
+/// What can be had in this mode.
+pub(super) fn of(mode: Mode, text: &str) -> Resource {
+    resource(if matches!(mode, Mode::Permits { .. }) { Kind::Semaphore } else { Kind::RwLock }, text)
 }
 
 pub(super) fn want(request: u64, text: &str, mode: Mode) -> Want {
-    Want { request: Request::new(request), name: name(text), mode }
+    Want { request: Request::new(request), name: of(mode, text), mode }
 }
 
 pub(super) fn held(request: u64, text: &str, mode: Mode, token: u64) -> HeldClaim {
@@ -91,12 +101,19 @@ pub(super) fn told(grants: &mut Grants) -> Vec<String> {
     grants.take_told().into_iter().map(line).collect()
 }
 
-/// Who holds the name: instance and request.
-pub(super) fn holders(grants: &Grants, text: &str) -> Vec<(u64, u64)> {
-    grants.holders(&name(text)).map(|holder| (holder.who.number(), holder.request.number())).collect()
+/// Both that have this name.
+fn both(text: &str) -> [Resource; 2] {
+    [of(X, text), of(permits(1, 1), text)]
 }
 
-/// Who waits for the name: instance and request.
+/// Who holds what has this name: instance and request.
+pub(super) fn holders(grants: &Grants, text: &str) -> Vec<(u64, u64)> {
+    let holders = both(text).into_iter().flat_map(|name| grants.holders(&name).collect::<Vec<_>>());
+    holders.map(|holder| (holder.who.number(), holder.request.number())).collect()
+}
+
+/// Who waits for what has this name: instance and request.
 pub(super) fn waiters(grants: &Grants, text: &str) -> Vec<(u64, u64)> {
-    grants.waiters(&name(text)).map(|waiter| (waiter.who.number(), waiter.request.number())).collect()
+    let waiters = both(text).into_iter().flat_map(|name| grants.waiters(&name).collect::<Vec<_>>());
+    waiters.map(|waiter| (waiter.who.number(), waiter.request.number())).collect()
 }

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lock::{End, Key, Lock, Place, Shape, permits, same};
+use super::lock::{End, Key, Lock, Place, misfit, same};
 use super::{Flags, Grants, Live, Phase, Told};
 use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{HeldClaim, Mode, ToMember, Want, WantClaim};
@@ -46,7 +46,10 @@ struct Asked {
 /// The claims that fit together, and the others.
 struct Judged<'a> {
     kept: Vec<(Key, &'a Held)>,
-    lost: Vec<(Key, &'a Held)>,
+    /// A later grant contradicts these.
+    stale: Vec<(Key, &'a Held)>,
+    /// Nobody was ever granted these.
+    impossible: Vec<(Key, &'a Held)>,
 }
 
 impl Window {
@@ -67,9 +70,7 @@ impl Window {
     /// Notes a wait, or says why it cannot be one.
     pub(super) fn ask(&mut self, from: InstanceId, want: Want, ticket: Option<Ticket>) -> Result<(), String> {
         // A request above the limit waits for the judging, because the limit may not be known yet.
-        if permits(want.mode) == 0
-            && let Some(reason) = Shape::of(want.mode).refuses(want.mode)
-        {
+        if let Some(reason) = misfit(want.name.kind, want.mode) {
             return Err(reason);
         }
         let said = self.members.entry(from).or_default();
@@ -113,51 +114,42 @@ impl Window {
     /// one was granted later, so the older holding had ended by then. This holds also if the higher one is stale
     /// itself.
     ///
-    /// Permits contradict each other only by their sum. The limit may have been changed since they were granted, so
-    /// they are measured against the largest number that anybody names: better to believe one too many than to take
-    /// something from a member that did nothing wrong.
-    fn judge(&self, limits: &BTreeMap<Resource, u32>) -> Judged<'_> {
+    /// Permits never contradict each other. Their sum may exceed every limit that anybody names, because the limit may
+    /// have been higher when they were granted: better to believe one too many than to take something from a member that
+    /// did nothing wrong.
+    ///
+    /// A claim in a mode that does not go with the kind is lost and proves nothing: nobody was ever granted that.
+    fn judge(&self) -> Judged<'_> {
         let mut names: BTreeMap<&Resource, Vec<(Key, &Held)>> = BTreeMap::new();
         for (id, said) in &self.members {
             for (request, held) in &said.held {
                 names.entry(&held.claim.want.name).or_default().push(((*id, *request), held));
             }
         }
-        let mut judged = Judged { kept: Vec::new(), lost: Vec::new() };
+        let mut judged = Judged { kept: Vec::new(), stale: Vec::new(), impossible: Vec::new() };
         for (name, mut claims) in names {
             claims.sort_by_key(|(key, held)| (Reverse(held.claim.token), *key));
-            let named = claims.iter().map(|(_, held)| match held.claim.want.mode {
-                Mode::Permits { count, limit } => count.max(limit),
-                Mode::Exclusive | Mode::Shared => 0,
-            });
-            let limit = u64::from(named.chain(limits.get(name).copied()).max().unwrap_or(0));
             let mut newest = None;
             let mut closed = false;
-            let mut used = 0;
             for (key, held) in claims {
                 let mode = held.claim.want.mode;
+                if misfit(name.kind, mode).is_some() {
+                    judged.impossible.push((key, held));
+                    continue;
+                }
                 let fits = match (newest, mode) {
-                    (_, Mode::Permits { count: 0, .. }) => {
-                        // Nobody was ever granted this, so it proves nothing either.
-                        judged.lost.push((key, held));
-                        continue;
-                    }
                     _ if closed => false,
-                    (None, _) | (Some(Mode::Shared), Mode::Shared) => true,
-                    (Some(Mode::Permits { .. }), Mode::Permits { count, .. }) if used + u64::from(count) > limit => {
-                        judged.lost.push((key, held));
-                        continue;
-                    }
-                    (Some(Mode::Permits { .. }), Mode::Permits { .. }) => true,
+                    (None, _)
+                    | (Some(Mode::Shared), Mode::Shared)
+                    | (Some(Mode::Permits { .. }), Mode::Permits { .. }) => true,
                     _ => false,
                 };
                 if fits {
                     newest.get_or_insert(mode);
-                    used += permits(mode);
                     judged.kept.push((key, held));
                 } else {
                     closed = true;
-                    judged.lost.push((key, held));
+                    judged.stale.push((key, held));
                 }
             }
         }
@@ -193,8 +185,8 @@ impl Grants {
     /// Who claims something that a claim with a higher token contradicts: it was silent while that was granted, and
     /// forfeits everything. Call [`Grants::forget`] for each; the claims that are left fit together.
     pub fn conflicts(&self) -> BTreeSet<InstanceId> {
-        let lost = self.window.judge(&self.limits).lost;
-        lost.into_iter().filter(|(_, held)| !has_ended(held)).map(|((id, _), _)| id).collect()
+        let stale = self.window.judge().stale;
+        stale.into_iter().filter(|(_, held)| !has_ended(held)).map(|((id, _), _)| id).collect()
     }
 
     /// The highest token that any claim of this window named.
@@ -224,8 +216,8 @@ impl Grants {
         if failure || limited || window.doubt {
             self.flags.doubt();
         }
-        let Judged { mut kept, lost } = window.judge(&self.limits);
-        for ((to, request), held) in lost {
+        let Judged { mut kept, stale, impossible } = window.judge();
+        for ((to, request), held) in stale.into_iter().chain(impossible) {
             if held.end.is_none() {
                 self.told.push(Told { to, what: ToMember::Lost(request) });
             }

@@ -2,15 +2,15 @@ use super::*;
 use crate::ident::{Kind, Resource, Tag, Ticket};
 use crate::wire::message::{Abandoned, Grant, Mode, Queued, Standing};
 
-fn profile() -> Profile {
+pub(super) fn profile() -> Profile {
     Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() }
 }
 
-fn name() -> Name {
+pub(super) fn name() -> Name {
     Name::new("a").expect("a short name")
 }
 
-fn lock() -> Resource {
+pub(super) fn lock() -> Resource {
     Resource::new(Kind::Mutex, name())
 }
 
@@ -18,14 +18,14 @@ fn entry(number: u64) -> Entry {
     Entry { id: InstanceId::new(number), profile: profile(), standing: Standing::Active }
 }
 
-fn welcome(n: u64) -> ToMember {
+pub(super) fn welcome(n: u64) -> ToMember {
     let stamp = Stamp { epoch: Epoch::new(9), n };
     let view = Some(ViewHead { stamp, base: Token::new(90), written: 0, whole: true });
     ToMember::Welcome(Welcome { supervisor: InstanceId::new(1), pid: 1, view })
 }
 
 /// A member of a reign, with a request that was granted, if it is to hold.
-fn member(holds: bool) -> (Session, Request) {
+pub(super) fn member(holds: bool) -> (Session, Request) {
     let mut session = Session::new(InstanceId::new(2), name(), profile());
     session.hello();
     session.receive(ToMember::Entries(vec![entry(1), entry(2)])).expect("the view");

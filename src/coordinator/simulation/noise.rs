@@ -53,7 +53,7 @@ fn sort(chance: &mut Chance) -> NameSort {
 
 fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
     let c = chance;
-    match c.below(21) {
+    match c.below(23) {
         0..4 => ToSupervisor::Hello(Hello {
             wire: if c.below(30) == 0 { 9 } else { 1 },
             purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
@@ -82,6 +82,8 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         17 => ToSupervisor::Release(request(c)),
         18 => ToSupervisor::Decline(request(c)),
         19 => ToSupervisor::Forfeits(vec![forfeit(c), forfeit(c)]),
+        20 => ToSupervisor::Survey(number(c)),
+        21 => ToSupervisor::Inquire(request(c)),
         _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
     }
 }
@@ -95,7 +97,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         written: number(c),
         whole: c.below(2) == 0,
     };
-    match c.below(15) {
+    match c.below(17) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -119,6 +121,10 @@ fn to_member(chance: &mut Chance) -> ToMember {
         11 => ToMember::Lost(request(c)),
         12 => ToMember::Denied(request(c), "".into()),
         13 => ToMember::Forfeits(vec![forfeit(c)]),
+        14 => {
+            ToMember::Locks(vec![LockRow { name: lock_name(0), limit: None, holders: Vec::new(), waiters: Vec::new() }])
+        }
+        15 => ToMember::Surveyed(number(c)),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -170,7 +176,8 @@ fn a_member_bears_whatever_its_supervisor_says() {
         let c = &mut chance;
         let mut session = new_session(&Config::SMALL, InstanceId::new(1000));
         for _ in 0..100 {
-            match c.below(12) {
+            match c.below(13) {
+                12 => drop(session.survey()),
                 0 => drop(session.hello()),
                 1 => session.disconnected(),
                 2 => drop(session.acquire(lock_name(0), Mode::Exclusive)),

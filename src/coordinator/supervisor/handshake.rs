@@ -139,7 +139,7 @@ impl Supervisor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::super::super::window::RollCall;
@@ -148,12 +148,12 @@ mod tests {
     use crate::ident::{Attempt, Epoch, Name, Tag, Token};
     use crate::wire::message::{Profile, ToSupervisor, Trust};
 
-    fn group() -> Name {
+    pub(in super::super) fn group() -> Name {
         Name::new("group").expect("a short name")
     }
 
     /// Everything that an instance says at first; `known` is its last closed view, without one it is a newcomer.
-    fn say_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
+    pub(in super::super) fn say_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
         let hello = Hello {
             wire: WIRE_VERSION,
             purpose: Purpose::Member,
@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    fn told(supervisor: &mut Supervisor, link: LinkId) -> Vec<ToMember> {
+    pub(in super::super) fn told(supervisor: &mut Supervisor, link: LinkId) -> Vec<ToMember> {
         let outputs = supervisor.take_outputs().into_iter();
         outputs
             .filter_map(|output| match output {

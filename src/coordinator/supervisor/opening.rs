@@ -96,6 +96,7 @@ impl Supervisor {
             if !matches!(self.phase, Phase::Opening(_) | Phase::Open) {
                 return;
             }
+            self.answer_surveys();
             match &self.round {
                 Some(awaiting) if awaiting.is_empty() => self.finish_round(),
                 None if self.registry.is_anybody_parked() => self.begin_round(),

@@ -5,22 +5,22 @@ use super::*;
 /// What a name says after its only holder, in this mode, ended its holding.
 fn after(mode: Mode, before: Abandoned, end: impl FnOnce(&mut Grants)) -> Abandoned {
     let mut grants = open();
-    flag(&mut grants, before);
+    flag(&mut grants, mode, before);
     grants.acquire(A, want(1, "n", mode));
     end(&mut grants);
     grants.check_invariants();
     assert_eq!(grants.names().count(), 0, "nobody holds or waits");
-    grants.abandoned(&name("n"))
+    grants.abandoned(&of(mode, "n"))
 }
 
 /// Sets the flag of an idle name.
-fn flag(grants: &mut Grants, flag: Abandoned) {
+fn flag(grants: &mut Grants, mode: Mode, flag: Abandoned) {
     if flag != Abandoned::Clean {
-        grants.acquire(D, want(99, "n", X));
+        grants.acquire(D, want(99, "n", mode));
         grants.end(D, flag != Abandoned::Unknown);
         grants.set_ready(D, true);
     }
-    assert_eq!(grants.abandoned(&name("n")), flag);
+    assert_eq!(grants.abandoned(&of(mode, "n")), flag);
 }
 
 #[test]
@@ -57,17 +57,17 @@ fn permits_vouch_only_for_what_they_were_told_of() {
     }
     grants.end(C, true);
     grants.release(A, Request::new(1));
-    assert_eq!(grants.abandoned(&name("n")), died(C), "the holder beside it was never told");
+    assert_eq!(grants.abandoned(&of(permits(1, 1), "n")), died(C), "the holder beside it was never told");
     grants.acquire(A, want(2, "n", permits(1, 3)));
     grants.acquire(D, want(1, "n", permits(1, 3)));
     grants.end(B, false);
     told(&mut grants);
     grants.release(A, Request::new(2));
-    assert_eq!(grants.abandoned(&name("n")), died(C), "one more has left in the middle since it was told");
+    assert_eq!(grants.abandoned(&of(permits(1, 1), "n")), died(C), "one more has left in the middle since it was told");
     grants.acquire(A, want(3, "n", permits(1, 3)));
     assert_eq!(told(&mut grants), ["1: 3 granted 6, 3 died"]);
     grants.release(A, Request::new(3));
-    assert_eq!(grants.abandoned(&name("n")), Abandoned::Clean);
+    assert_eq!(grants.abandoned(&of(permits(1, 1), "n")), Abandoned::Clean);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_repeated_grant_tells_of_the_flag_as_it_is_now() {
     grants.back(A, vec![], vec![waits(1, "n", permits(1, 2), None)]);
     assert_eq!(told(&mut grants), ["1: 1 granted 1, 2 died"]);
     grants.release(A, Request::new(1));
-    assert_eq!(grants.abandoned(&name("n")), Abandoned::Clean);
+    assert_eq!(grants.abandoned(&of(permits(1, 1), "n")), Abandoned::Clean);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn only_an_exclusive_claim_vouches() {
                 }
                 grants.check_invariants();
                 assert_eq!(
-                    grants.abandoned(&name("n")),
+                    grants.abandoned(&of(mode, "n")),
                     next,
                     "{mode:?}, released: {release}, in the window: {in_window}"
                 );

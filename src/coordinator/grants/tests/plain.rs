@@ -9,6 +9,7 @@ pub(super) struct PlainHolder {
     pub(super) who: InstanceId,
     pub(super) want: Want,
     pub(super) token: u64,
+    pub(super) since: u64,
     /// Whether its release says that all is well.
     pub(super) vouches: bool,
 }
@@ -40,6 +41,7 @@ pub(super) struct Plain {
     pub(super) told: Vec<Told>,
     pub(super) token: u64,
     pub(super) epoch: u64,
+    pub(super) now: u64,
     ticket: u64,
     asked: Option<Vec<(InstanceId, Want)>>,
     open: bool,
@@ -64,6 +66,7 @@ impl Plain {
             told: vec![],
             token: 0,
             epoch: 0,
+            now: 0,
             ticket: 0,
             asked: Some(vec![]),
             open: false,
@@ -87,7 +90,8 @@ impl Plain {
         let (mut held, mut wants) = (vec![], vec![]);
         for lock in self.locks.values() {
             for holder in lock.holders.iter().filter(|h| h.who == who) {
-                held.push(HeldClaim { want: holder.want.clone(), token: Token::new(holder.token), since: 0 });
+                let (token, since) = (Token::new(holder.token), holder.since);
+                held.push(HeldClaim { want: holder.want.clone(), token, since });
             }
             for waiter in lock.queue.iter().filter(|w| w.who == who) {
                 let ticket = if waiter.heard { waiter.ticket } else { None };
@@ -176,22 +180,28 @@ impl Plain {
         self.settle_all();
     }
 
+    fn goes_with(kind: Kind, mode: Mode) -> bool {
+        match mode {
+            X => matches!(kind, Kind::Mutex | Kind::Once | Kind::RwLock),
+            S => kind == Kind::RwLock,
+            Mode::Permits { count, .. } => kind == Kind::Semaphore && count > 0,
+        }
+    }
+
     /// Queues or denies.
     fn queue(&mut self, waiter: PlainWaiter) {
         let (who, request) = (waiter.who, waiter.want.request);
         let name = waiter.want.name.clone();
         let set = self.set.get(&name).copied();
         let lock = self.locks.get_mut(&name).expect("a name of the test");
-        let used = lock.holders.iter().map(|h| h.want.mode).chain(lock.queue.iter().map(|w| w.want.mode)).next();
-        let permits = |mode| matches!(mode, Mode::Permits { .. });
+        let used = !lock.holders.is_empty() || !lock.queue.is_empty();
         let limit = match (set, used, waiter.want.mode) {
             (Some(limit), ..) => limit,
-            (None, None, Mode::Permits { limit, .. }) => limit,
+            (None, false, Mode::Permits { limit, .. }) => limit,
             _ => lock.limit,
         };
         let refused = match waiter.want.mode {
-            Mode::Permits { count: 0, .. } => true,
-            mode if used.is_some_and(|used| permits(used) != permits(mode)) => true,
+            mode if !Self::goes_with(name.kind, mode) => true,
             Mode::Permits { count, .. } => count > limit,
             _ => false,
         };
@@ -215,9 +225,10 @@ impl Plain {
                 self.tell(who, ToMember::Denied(request, "".into()));
             }
         } else if let Some(asked) = &mut self.asked {
-            match want.mode {
-                Mode::Permits { count: 0, .. } => self.tell(who, ToMember::Denied(request, "".into())),
-                _ => asked.push((who, want)),
+            if Self::goes_with(want.name.kind, want.mode) {
+                asked.push((who, want));
+            } else {
+                self.tell(who, ToMember::Denied(request, "".into()));
             }
         } else {
             self.queue(PlainWaiter { who, want, ticket: None, heard: false });
@@ -288,7 +299,8 @@ impl Plain {
                 let flag = lock.flag;
                 let holder = lock.holders.iter_mut().find(|h| h.who == who && h.want == want).expect("a holder");
                 holder.vouches = holder.want.mode != S;
-                self.tell(who, ToMember::Grant(Grant { request: want.request, token, since: 0, abandoned: flag }));
+                let since = holder.since;
+                self.tell(who, ToMember::Grant(Grant { request: want.request, token, since, abandoned: flag }));
             } else {
                 self.free(who, want.request, Gone::Declined);
             }
@@ -356,9 +368,10 @@ impl Plain {
                 let PlainWaiter { who, want, .. } = lock.queue.remove(at);
                 self.token += 1;
                 let token = Token::new(self.token);
-                let grant = Grant { request: want.request, token, since: 0, abandoned: lock.flag };
+                let since = self.now;
+                let grant = Grant { request: want.request, token, since, abandoned: lock.flag };
                 let vouches = want.mode != S;
-                lock.holders.push(PlainHolder { who, want, token: self.token, vouches });
+                lock.holders.push(PlainHolder { who, want, token: self.token, since, vouches });
                 self.told.push(Told { to: who, what: ToMember::Grant(grant) });
             }
             while let Some(at) = lock.queue.iter().position(|waiter| ready.contains(&waiter.who) && !waiter.heard) {
@@ -372,7 +385,7 @@ impl Plain {
                 (waiter.ticket, waiter.heard) = (Some(ticket), true);
                 let ahead = u32::try_from(to).expect("a short queue");
                 let eldest = lock.holders.iter().min_by_key(|holder| holder.token);
-                let holder = eldest.map(|holder| message::Holding { who: holder.who, since: 0 });
+                let holder = eldest.map(|holder| message::Holding { who: holder.who, since: holder.since });
                 let queued = Queued { request: waiter.want.request, ticket, ahead, holder };
                 self.told.push(Told { to: waiter.who, what: ToMember::Queued(queued) });
                 lock.queue.insert(to, waiter);

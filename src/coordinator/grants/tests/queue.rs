@@ -22,17 +22,72 @@ fn modes_go_together_or_wait() {
 }
 
 #[test]
-fn the_first_request_of_a_name_decides_its_kind_and_limit() {
-    for (first, second, reason) in [
-        (X, permits(1, 1), "permits of a name that is used as a lock"),
-        (S, permits(1, 1), "permits of a name that is used as a lock"),
-        (permits(1, 1), X, "a lock of a name that is used for permits"),
-        (permits(1, 4), permits(5, 9), "5 permits exceed the limit of 4"),
-        (permits(1, 4), permits(0, 4), "0 permits cannot be asked for"),
+fn every_kind_has_its_modes() {
+    let (shared, none) = ("cannot be shared", "has no permits");
+    for (kind, mode, reason) in [
+        (Kind::Mutex, X, None),
+        (Kind::Mutex, S, Some(format!("a mutex {shared}"))),
+        (Kind::Mutex, permits(1, 1), Some(format!("a mutex {none}"))),
+        (Kind::RwLock, X, None),
+        (Kind::RwLock, S, None),
+        (Kind::RwLock, permits(1, 1), Some(format!("a rwlock {none}"))),
+        (Kind::Semaphore, X, Some("a semaphore is asked for permits".to_owned())),
+        (Kind::Semaphore, S, Some("a semaphore is asked for permits".to_owned())),
+        (Kind::Semaphore, permits(1, 1), None),
+        (Kind::Semaphore, permits(0, 1), Some("0 permits cannot be asked for".to_owned())),
+        (Kind::Once, X, None),
+        (Kind::Once, S, Some(format!("a once {shared}"))),
+        (Kind::Once, permits(1, 1), Some(format!("a once {none}"))),
+        (Kind::Value, X, Some("a value cannot be held".to_owned())),
+        (Kind::Value, S, Some("a value cannot be held".to_owned())),
+        (Kind::Value, permits(1, 1), Some("a value cannot be held".to_owned())),
     ] {
+        let want = Want { request: Request::new(1), name: resource(kind, "n"), mode };
         let mut grants = open();
-        grants.acquire(A, want(1, "n", first));
-        grants.acquire(B, want(1, "n", second));
+        grants.acquire(A, want.clone());
+        let line = reason.as_ref().map_or("1: 1 granted 1".to_owned(), |reason| format!("1: 1 denied: {reason}"));
+        assert_eq!(told(&mut grants), [line], "{kind} {mode:?}");
+        assert_eq!(grants.names().count(), usize::from(reason.is_none()), "a denied request leaves nothing behind");
+
+        // The same as claims: what cannot be was never granted, and is no wait either.
+        let lies = reason.is_some();
+        let mut grants = Grants::new();
+        let claim = HeldClaim { want: want.clone(), token: Token::new(5), since: 0 };
+        grants.claim(A, vec![claim.clone()], vec![]);
+        grants.claim(B, vec![], vec![WantClaim { want: want.clone(), ticket: None }]);
+        assert!(grants.conflicts().is_empty());
+        grants.close(Epoch::new(9), Token::new(BASE), false, false);
+        let lines = told(&mut grants);
+        let denied = reason.as_ref().map(|reason| format!("2: 1 denied: {reason}"));
+        let lost = lies.then(|| "1: 1 lost".to_owned());
+        assert_eq!(lines, denied.into_iter().chain(lost).collect::<Vec<_>>(), "{kind} {mode:?}");
+        assert_eq!(grants.holders(&want.name).count(), usize::from(!lies));
+        grants.open();
+        told(&mut grants);
+        grants.back(C, vec![claim], vec![]);
+        assert_eq!(told(&mut grants), ["3: 1 lost"], "{kind} {mode:?}");
+    }
+}
+
+#[test]
+fn things_of_different_kinds_share_a_name_and_nothing_else() {
+    let mut grants = open();
+    for (request, kind) in (1..).zip([Kind::Mutex, Kind::RwLock, Kind::Once]) {
+        grants.acquire(A, Want { request: Request::new(request), name: resource(kind, "n"), mode: X });
+    }
+    grants.acquire(A, want(4, "n", permits(1, 1)));
+    assert_eq!(told(&mut grants), ["1: 1 granted 1", "1: 2 granted 2", "1: 3 granted 3", "1: 4 granted 4"]);
+}
+
+#[test]
+fn the_first_request_of_a_name_decides_its_limit_unless_one_was_set() {
+    for (set, reason) in [(None, "5 permits exceed the limit of 4"), (Some(2), "5 permits exceed the limit of 2")] {
+        let mut grants = open();
+        if let Some(limit) = set {
+            grants.resize(&of(permits(1, 1), "n"), limit);
+        }
+        grants.acquire(A, want(1, "n", permits(1, 4)));
+        grants.acquire(B, want(1, "n", permits(5, 9)));
         assert_eq!(told(&mut grants), ["1: 1 granted 1".to_owned(), format!("2: 1 denied: {reason}")]);
         grants.release(A, Request::new(1));
         assert_eq!(grants.names().count(), 0, "a denied request leaves nothing behind");
@@ -174,6 +229,25 @@ fn a_cancel_that_crosses_its_grant_changes_nothing() {
 }
 
 #[test]
+fn a_waiter_that_asks_is_told_its_place_as_it_is_now() {
+    let mut grants = open();
+    for id in [A, B, C, D] {
+        grants.acquire(id, want(1, "n", X));
+    }
+    told(&mut grants);
+    grants.cancel(B, Request::new(1));
+    for (id, expected) in [(A, None), (B, None), (C, Some("3: 1 at 9.2 behind 0")), (D, Some("4: 1 at 9.3 behind 1"))] {
+        let before = grants.clone();
+        grants.inquire(id, Request::new(1));
+        assert_eq!(told(&mut grants), Vec::from_iter(expected), "{id}");
+        assert_eq!(grants, before);
+    }
+    let mut grants = closed(|grants| grants.claim(A, vec![], vec![waits(1, "n", X, Some((7, 1)))]));
+    grants.inquire(A, Request::new(1));
+    assert_eq!(told(&mut grants), [""; 0], "before the opening a place is no promise yet");
+}
+
+#[test]
 fn an_end_frees_what_was_held_and_leaves_every_queue() {
     for left in [true, false] {
         let mut grants = open();
@@ -199,16 +273,16 @@ fn a_resize_lets_in_who_fits_and_denies_who_never_will() {
     grants.acquire(B, want(1, "n", permits(2, 2)));
     grants.acquire(C, want(1, "n", permits(1, 2)));
     told(&mut grants);
-    grants.resize(&name("n"), 1);
+    grants.resize(&of(permits(1, 1), "n"), 1);
     assert_eq!(told(&mut grants), ["2: 1 denied: 2 permits exceed the limit of 1"]);
     assert_eq!(holders(&grants, "n"), [(1, 1)], "who holds more than there are keeps them");
-    grants.resize(&name("n"), 3);
+    grants.resize(&of(permits(1, 1), "n"), 3);
     assert_eq!(told(&mut grants), ["3: 1 granted 2"]);
     grants.release(A, Request::new(1));
     grants.release(C, Request::new(1));
     grants.acquire(D, want(1, "n", permits(4, 9)));
     assert_eq!(told(&mut grants), ["4: 1 denied: 4 permits exceed the limit of 3"], "a limit that was set stays");
-    assert_eq!(grants.limit(&name("n")), Some(3));
+    assert_eq!(grants.limit(&of(permits(1, 1), "n")), Some(3));
 }
 
 #[test]
