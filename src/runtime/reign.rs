@@ -235,6 +235,7 @@ impl Reign {
         // A machine that panics half way through a change cannot be trusted with anybody's lock. The instance keeps
         // its own knowledge, which lives elsewhere, and everyone elects again.
         let decided = catch_unwind(AssertUnwindSafe(|| {
+            core.machine.set_time(clock::milliseconds());
             input(&mut core.machine);
             let touched = self.settle(&mut core);
             (touched, look(&mut core))
