@@ -45,7 +45,8 @@ impl Shared {
     /// Ends a grant; says whether it was held until now.
     pub(crate) fn release(&self, request: Request) -> bool {
         let mut state = self.state();
-        let held = state.session.held(request).is_some();
+        // With the instance all that it held has gone, whatever its own table still says.
+        let held = state.session.held(request).is_some() && !state.leaving;
         let frame = state.session.release(request);
         self.submit(state, frame);
         held
