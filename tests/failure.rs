@@ -5,39 +5,8 @@ mod fleet;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
+use fleet::schedules::{assert_ids_kept, expect_ended, expect_reign, kill, open_window, others, winner};
 use fleet::{Fleet, Load, Member, check_reigns, eventually, kernel};
-
-/// All but one of them.
-fn others(members: &[Member], but: &Member) -> Vec<Member> {
-    members.iter().filter(|member| member.id != but.id).cloned().collect()
-}
-
-fn kill(member: &Member) {
-    member.process.kill();
-    member.process.reap();
-}
-
-/// That all these still have the id under which they joined, and were never told otherwise.
-fn assert_ids_kept(members: &[Member]) {
-    for member in members {
-        assert_eq!(member.events(0, "forfeited").len(), 0, "{} has forfeited", member.id);
-        assert_eq!(member.status().id, member.id);
-    }
-}
-
-/// Waits until each of these has been told that this instance ended in this way.
-fn expect_ended(members: &[Member], ended: &Member, reason: &str) {
-    for member in members {
-        member.expect(0, "ended", &[("id", ended.id.as_str()), ("reason", reason)]);
-    }
-}
-
-/// Waits until each of these is part of a reign after this epoch.
-fn expect_reign(members: &[Member], after: u64) {
-    for member in members {
-        member.reign_after(after);
-    }
-}
 
 // ------------------------------------------------------------------------------------------------------ ends of processes
 
@@ -536,30 +505,6 @@ fn b3_a_winner_that_stands_still_beyond_the_limit_evicts_nobody() {
 }
 
 // ------------------------------------------------------------------------------------------------- deaths in the window
-
-/// A fleet whose supervisor is dead and whose window is held open by a stopped member: the others, the stopped one, and
-/// the epoch before.
-fn open_window(fleet: &Fleet, count: usize) -> (Vec<Member>, Member, u64) {
-    let members = fleet.members(count + 2, "");
-    let agreed = fleet.agree(&members);
-    let supervisor = members[agreed.supervisor].clone();
-    let mut rest = others(&members, &supervisor);
-    let stopped = rest.remove(0);
-    stopped.process.stop();
-    kill(&supervisor);
-    for member in &rest {
-        member.event(0, "the welcome in the open window", |event| {
-            (event.kind() == "welcomed" && event.get("supervisor") != Some(&supervisor.id)).then_some(())
-        });
-    }
-    (rest, stopped, agreed.epoch)
-}
-
-/// Who has won the port, by its own last words.
-fn winner(members: &[Member]) -> Member {
-    let won = |member: &&Member| member.status().role == "Supervisor";
-    members.iter().find(won).cloned().expect("one of them has won")
-}
 
 #[test]
 fn b3_the_winner_dies_in_the_window() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bellwether::{Error, Event, Group, Instance, Office, Role};
 use crossbeam::channel::Receiver;
+use fleet::locks::refused;
 use fleet::{Fleet, Member, eventually};
 
 /// A forked child of this process. It ends with its work, or is killed.
@@ -140,6 +141,13 @@ fn misuse(instance: &mut Option<Instance>) -> Result<(), String> {
     forked("office_timeout", own.office_timeout(Duration::from_secs(60)))?;
     forked("resign", own.resign())?;
     forked("resign_timeout", own.resign_timeout(Duration::from_secs(60)))?;
+    let (mutex, rwlock) = (own.mutex("forked"), own.rwlock("forked"));
+    forked("lock", mutex.lock())?;
+    forked("try_lock", mutex.try_lock())?;
+    forked("lock_timeout", mutex.lock_timeout(Duration::from_secs(60)))?;
+    forked("read", rwlock.read())?;
+    forked("try_write", rwlock.try_write())?;
+    drop((mutex, rwlock));
     drop(own.clone());
     own.leave();
     forked("office after leave", own.office())?;
@@ -223,6 +231,36 @@ fn an_office_stays_with_the_parent() {
     mixed.assert_undisturbed(epoch);
     mixed.own().resign().unwrap();
     assert_eq!(mixed.own().role(), Role::Subordinate);
+}
+
+#[test]
+fn p8_a_guard_stays_with_the_parent() {
+    for role in [Role::Supervisor, Role::Subordinate] {
+        let mixed = Mixed::new(role);
+        let epoch = mixed.own().epoch().number();
+        let mut dropped = Some(mixed.own().mutex("dropped").lock().unwrap());
+        let mut unlocked = Some(mixed.own().rwlock("unlocked").read().unwrap());
+        Child::fork(|_| {
+            let (dropped, unlocked) = (dropped.take().ok_or("no guard")?, unlocked.take().ok_or("no guard")?);
+            if dropped.is_held() || unlocked.is_held() {
+                return Err("the child holds as well".to_owned());
+            }
+            drop(dropped);
+            forked("unlock", unlocked.unlock())
+        })
+        .finish();
+        let (dropped, unlocked) = (dropped.unwrap(), unlocked.unwrap());
+        assert!(dropped.is_held() && unlocked.is_held());
+        let other = &mixed.members[0];
+        let error = refused(other.lock("x", "mutex dropped try"), "WouldBlock");
+        assert_eq!(error.text("holder"), mixed.own().id().to_string());
+        refused(other.lock("x", "write unlocked try"), "WouldBlock");
+        mixed.assert_undisturbed(epoch);
+        drop(dropped);
+        unlocked.unlock().unwrap();
+        other.expect_free("mutex dropped");
+        other.expect_free("write unlocked");
+    }
 }
 
 #[test]

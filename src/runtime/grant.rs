@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::{Answer, Patience, Place, TRY};
 use super::shared::{Seat, Shared, State};
+use super::warden::LEAST_SLICE;
 use crate::coordinator::session::Hold;
 use crate::error::Error;
 use crate::ident::{Request, Resource};
@@ -41,7 +42,8 @@ impl Shared {
     /// Ends a grant; says whether it was held until now.
     pub(crate) fn release(&self, request: Request) -> bool {
         let mut state = self.state();
-        let held = state.session.held(request).is_some();
+        // With the instance all that it held has gone, whatever its own table still says.
+        let held = state.session.held(request).is_some() && !state.leaving;
         let frame = state.session.release(request);
         self.submit(state, frame);
         held
@@ -145,9 +147,11 @@ impl Waiting<'_> {
     /// A grant that is read long after it was asked for may have been given up since: this process may have been stopped
     /// with the grant in its buffer, and behind it the end of the connection. The answer to a ping that is sent now comes
     /// only if the connection still stands.
+    ///
+    /// Long is what is long for the shortest window: which limit counts is said by whoever reigns, not by this instance.
     fn doubt(&mut self, state: &mut State) -> Doubt {
-        let soon = |limit: Duration| self.began.elapsed() < limit / 4;
-        if self.shared.settings.window_limit.is_none_or(soon) || matches!(state.seat, Seat::Supervisor(_)) {
+        let soon = self.began.elapsed() < LEAST_SLICE / 2;
+        if soon || matches!(state.seat, Seat::Supervisor(_)) {
             return Doubt::None;
         }
         match self.ping {

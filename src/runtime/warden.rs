@@ -20,8 +20,9 @@ const LOOK_FOR_ALL: Duration = Duration::from_millis(3);
 /// Looks are never further apart than this.
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
-/// A slice of counted time is no shorter than this: each costs a connection.
-const LEAST_SLICE: Duration = Duration::from_millis(50);
+/// A slice of counted time is no shorter than this: each costs a connection. So no window is closed by its limit sooner,
+/// whatever the limit is.
+pub(super) const LEAST_SLICE: Duration = Duration::from_millis(50);
 /// Whoever is turned away at the door is back within this, if it lives.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
 

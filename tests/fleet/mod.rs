@@ -9,6 +9,8 @@
 
 mod child;
 pub mod kernel;
+pub mod locks;
+pub mod schedules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -368,6 +370,12 @@ impl Process {
         }
     }
 
+    /// Whether a command has been answered.
+    pub fn has_answered(&self, command: u64) -> bool {
+        let prefix = format!("reply {command} ");
+        lock(&self.lines).iter().any(|line| line.starts_with(&prefix))
+    }
+
     /// Says a command and waits for its answer.
     pub fn ask(&self, command: &str) -> Result<Line, String> {
         self.answer(self.say(command))
@@ -524,6 +532,11 @@ impl Line {
 
     pub fn contains(&self, text: &str) -> bool {
         self.0.contains(text)
+    }
+
+    /// How often this is in it.
+    pub fn count(&self, text: &str) -> usize {
+        self.0.matches(text).count()
     }
 
     /// The registry that it reports.

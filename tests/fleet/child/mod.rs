@@ -1,6 +1,8 @@
 //! What runs in the processes of a fleet: it does what the lines on its standard input say and reports on standard
 //! output, one numbered line each.
 
+mod locks;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bellwether::sync::Guard;
 use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role};
 use crossbeam::channel::Receiver;
 
@@ -19,6 +22,8 @@ struct Desk {
     instances: Mutex<BTreeMap<String, Instance>>,
     observers: Mutex<BTreeMap<String, Observer>>,
     offices: Mutex<BTreeMap<String, Office>>,
+    /// By the key of the instance and the name of the guard.
+    guards: Mutex<BTreeMap<(String, String), Guard>>,
     /// Receivers that nobody reads for now.
     unread: Mutex<BTreeMap<String, Receiver<Event>>>,
     /// What keeps this process from opening more.
@@ -63,14 +68,14 @@ pub(super) fn run() {
         let work = move || {
             let answer = match desk.obey(&verb, &key, &rest) {
                 Ok(answer) => format!("reply {number} ok {answer}"),
-                Err(error) => format!("reply {number} error {error:?} | {error}"),
+                Err(error) => format!("reply {number} error {}", locks::tell_error(&error)),
             };
             desk.report(&answer);
         };
         // Calls that can block must not keep the next command from being read.
         if matches!(
             line.split(' ').nth(1),
-            Some("join" | "visit" | "observe" | "leave" | "resign" | "office" | "pester")
+            Some("join" | "visit" | "observe" | "leave" | "resign" | "office" | "pester" | "lock" | "toil")
         ) {
             std::thread::spawn(work);
         } else {
@@ -257,7 +262,7 @@ impl Desk {
                 panic!("exec failed: {failed}");
             }
             "exit" => std::process::exit(0),
-            other => panic!("no such command: {other}"),
+            other => self.obey_lock(other, key, rest),
         }
     }
 
@@ -313,6 +318,7 @@ fn tell(event: &Event) -> String {
             format!("hung supervisor={}", supervisor.map_or("none".to_owned(), |id| id.to_string()))
         }
         Event::Forfeited { old, new } => format!("forfeited old={old} new={new}"),
+        Event::LockLost { kind, name, token } => format!("lost kind={kind:?} name={name} token={token}"),
         Event::PortUnusable(reason) => format!("unusable {reason:?}"),
         Event::Missed(count) => format!("missed count={count}"),
         other => format!("other {other:?}"),

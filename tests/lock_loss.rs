@@ -1,0 +1,298 @@
+//! Who stands still: when that costs a lock, and that it is told; and frames that cross the end of somebody.
+
+mod fleet;
+
+use fleet::locks::{Waiting, line_up, refused, served_in_order};
+use fleet::schedules::{assert_ids_kept, court, expect_ended, expect_reign, hold_window_open, kill, others};
+use fleet::{Fleet, Member};
+
+/// A member under the id that it got after it had forfeited.
+fn back(member: &Member) -> Member {
+    let told = member.expect(0, "forfeited", &[("old", member.id.as_str())]);
+    Member { id: told.text("new"), ..member.clone() }
+}
+
+// ------------------------------------------------------------------------------------------------------ standing still
+
+#[test]
+fn p11_b2_a_holder_that_is_silent_beyond_the_limit_loses_its_locks_and_is_told() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(4, "");
+    let epoch = fleet.agree(&members).epoch;
+    let (supervisor, rest) = court(&fleet, &members);
+    let (holder, running) = rest.split_first().unwrap();
+    let old = holder.lock("g", "mutex line").unwrap().number("token");
+    holder.lock("shared", "read index").unwrap();
+    let waiting = line_up(&[&running[1], &running[0]], "mutex line");
+    holder.process.stop();
+    kill(&supervisor);
+    expect_reign(running, epoch);
+    expect_ended(running, holder, "Evicted");
+    let next = waiting[0].granted();
+    assert!(next.number("token") > old);
+    assert!(["Unknown".to_owned(), format!("Died:{}", holder.id)].contains(&next.text("abandoned")), "{next:?}");
+    running[0].lock("alone", "write index").unwrap();
+
+    holder.process.resume();
+    let own = back(holder);
+    for (kind, name) in [("Mutex", "line"), ("RwLock", "index")] {
+        holder.expect(0, "lost", &[("kind", kind), ("name", name)]);
+    }
+    assert_eq!(holder.expect(0, "lost", &[("name", "line")]).number("token"), old);
+    assert!(!own.is_held("g") && !own.is_held("shared"));
+    assert_eq!(own.guard("g").number("token"), old, "the storage knows by it that it comes too late");
+    refused(own.unlock("g"), "Lost");
+    own.ask("release shared").unwrap();
+    // What the dead guards did has touched nobody else's.
+    assert!(running[1].is_held("g") && running[0].is_held("alone"));
+    own.await_queue("mutex line", 1);
+    let again = own.locking("g", "mutex line");
+    own.await_queue("mutex line", 2);
+    let told = served_in_order(&waiting, old);
+    assert!(again.granted().number("token") > told[1].number("token"));
+    assert_ids_kept(running);
+}
+
+#[test]
+fn p11_a_waiter_that_was_stopped_with_its_grant_unread_does_not_get_what_somebody_else_has_by_now() {
+    // So many grants in its buffer that the waiting calls wake up long before the end of the connection is read.
+    let names: Vec<_> = (0..80).map(|n| format!("line-{n}")).collect();
+    let what = |name: &str| format!("mutex {name}");
+    // The limit of the one who wins counts, whatever the waiter believes.
+    for own_limit in ["limit=300", "limit=none"] {
+        let fleet = Fleet::new();
+        let supervisor = fleet.member("limit=300");
+        let other = fleet.member("limit=300");
+        let waiter = fleet.member(own_limit);
+        let epoch = fleet.agree(&[supervisor.clone(), other.clone(), waiter.clone()]).epoch;
+        let lock_all =
+            || names.iter().map(|name| other.lock(name, &what(name)).unwrap().number("token")).max().unwrap();
+        let first = lock_all();
+        let waiting: Vec<_> = names.iter().map(|name| waiter.locking(name, &what(name))).collect();
+        names.iter().for_each(|name| other.await_queue(&what(name), 1));
+        waiter.process.stop();
+        for name in &names {
+            other.unlock(name).unwrap();
+            other.await_holder(&what(name), &waiter);
+        }
+        kill(&supervisor);
+        other.reign_after(epoch);
+        expect_ended(std::slice::from_ref(&other), &waiter, "Evicted");
+        let second = lock_all();
+        assert!(second > first && names.iter().all(|name| other.guard(name).text("abandoned") != "Clean"));
+        waiter.process.resume();
+        let waiter = back(&waiter);
+        // Whoever was fooled has said so by now. They wait, now as those that came last.
+        waiter.status();
+        let has_it = |waiting: &Waiting| assert!(!waiting.is_over(), "with {own_limit}: {:?}", waiting.answer());
+        waiting.iter().for_each(has_it);
+        names.iter().for_each(|name| other.await_queue(&what(name), 1));
+        waiting.iter().for_each(has_it);
+        assert!(waiter.events(0, "lost").is_empty(), "its application never held anything");
+        assert!(names.iter().all(|name| other.is_held(name)));
+        names.iter().for_each(|name| drop(other.unlock(name).unwrap()));
+        for waiting in &waiting {
+            let third = waiting.granted();
+            assert!(third.number("token") > second && third.text("held") == "true");
+        }
+    }
+}
+
+#[test]
+fn p11_a_waiter_that_was_stopped_with_its_grant_unread_has_it_if_nobody_lost_anything() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let (waiter, other) = (&rest[0], &rest[1]);
+    let token = other.lock("g", "mutex line").unwrap().number("token");
+    let waiting = waiter.queue("late", "mutex line", 0);
+    waiter.process.stop();
+    other.unlock("g").unwrap();
+    other.await_holder("mutex line", waiter);
+    // Somebody waits behind it in vain, as long as the window is open.
+    hold_window_open(&members, &supervisor, waiter);
+    refused(other.lock("x", "mutex line within=300"), "TimedOut");
+    let behind = other.locking("behind", "mutex line");
+    waiter.process.resume();
+    let granted = waiting.granted();
+    assert!(granted.number("token") > token);
+    other.await_queue("mutex line", 1);
+    assert!(!behind.is_over() && waiter.is_held("late"));
+    waiter.unlock("late").unwrap();
+    behind.granted();
+}
+
+#[test]
+fn b2_without_a_limit_nobody_loses_a_lock() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(4, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let (holder, running) = rest.split_first().unwrap();
+    let token = holder.lock("g", "mutex line").unwrap().number("token");
+    let waiting = line_up(&[&running[1], &running[0]], "mutex line");
+    hold_window_open(&members, &supervisor, holder);
+    // As long as this takes, and that is three times the limit of the other tests.
+    refused(running[0].lock("x", "mutex nobodys within=900"), "TimedOut");
+    assert!(waiting.iter().all(|waiting| !waiting.is_over()));
+    holder.process.resume();
+    fleet.agree(&rest);
+    assert!(holder.is_held("g"));
+    assert_eq!(holder.guard("g").number("token"), token);
+    holder.unlock("g").unwrap();
+    served_in_order(&waiting, token);
+    assert!(rest.iter().all(|member| member.events(0, "lost").is_empty()));
+    assert_ids_kept(&rest);
+}
+
+#[test]
+fn b2_a_holder_that_stands_still_under_a_living_supervisor_keeps_its_lock() {
+    let fleet = Fleet::with("limit=200");
+    let members = fleet.members(3, "");
+    let (_, rest) = court(&fleet, &members);
+    let token = rest[0].lock("g", "mutex line").unwrap().number("token");
+    rest[0].process.stop();
+    let error = refused(rest[1].lock("x", "mutex line within=1000"), "TimedOut");
+    assert_eq!(error.text("holder"), rest[0].id);
+    rest[0].process.resume();
+    assert!(rest[0].is_held("g"));
+    let waiting = line_up(&[&rest[1]], "mutex line");
+    rest[0].unlock("g").unwrap();
+    served_in_order(&waiting, token);
+}
+
+#[test]
+fn b5_p9_when_the_limit_took_locks_those_that_remain_have_higher_tokens() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(4, "");
+    let epoch = fleet.agree(&members).epoch;
+    let (supervisor, rest) = court(&fleet, &members);
+    let (silent, running) = rest.split_first().unwrap();
+    let kept = running[0].lock("kept", "mutex kept").unwrap().number("token");
+    let gone = silent.lock("gone", "mutex gone").unwrap().number("token");
+    silent.process.stop();
+    kill(&supervisor);
+    expect_reign(running, epoch);
+    // Nobody can tell any more who of two silent ones was confirmed first; above both tokens it is certain.
+    let raised = running[0].guard("kept").number("token");
+    assert!(raised > kept && raised > gone);
+    assert!(running[0].is_held("kept"));
+    let next = running[1].lock("next", "mutex gone").unwrap().number("token");
+    assert!(next > raised);
+    running[0].unlock("kept").unwrap();
+    running[1].expect_free("mutex kept");
+    silent.process.resume();
+    back(silent);
+    refused(silent.unlock("gone"), "Lost");
+}
+
+#[test]
+fn p10_a_waiter_that_is_silent_beyond_the_limit_waits_on_behind_the_others() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(4, "");
+    let epoch = fleet.agree(&members).epoch;
+    let (supervisor, rest) = court(&fleet, &members);
+    let token = rest[0].lock("g", "mutex line").unwrap().number("token");
+    let mut waiting = line_up(&[&rest[1], &rest[2]], "mutex line");
+    let silent = waiting.remove(0);
+    silent.member.process.stop();
+    kill(&supervisor);
+    expect_reign(&others(&rest, &silent.member), epoch);
+    rest[0].await_queue("mutex line", 1);
+    silent.member.process.resume();
+    back(&silent.member);
+    rest[0].await_queue("mutex line", 2);
+    waiting.push(silent);
+    rest[0].unlock("g").unwrap();
+    served_in_order(&waiting, token);
+}
+
+// ------------------------------------------------------------------------------------------------------------- crossing
+
+#[test]
+fn p8_a_release_that_the_dead_supervisor_never_read_counts() {
+    for waits in [false, true] {
+        let fleet = Fleet::with("limit=none");
+        let members = fleet.members(4, "");
+        let (supervisor, rest) = court(&fleet, &members);
+        let token = rest[0].lock("g", "mutex line").unwrap().number("token");
+        let waiting = if waits { line_up(&[&rest[2], &rest[1]], "mutex line") } else { Vec::new() };
+        supervisor.process.stop();
+        rest[0].unlock("g").unwrap();
+        kill(&supervisor);
+        served_in_order(&waiting, token);
+        rest.iter().for_each(|member| member.expect_free("mutex line"));
+    }
+}
+
+#[test]
+fn p8_a_request_that_the_dead_supervisor_never_read_is_granted() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(4, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let token = rest[0].lock("g", "mutex line").unwrap().number("token");
+    let early = rest[1].queue("early", "mutex line", 0);
+    supervisor.process.stop();
+    let late = rest[2].locking("late", "mutex line");
+    let free = rest[2].locking("free", "mutex free");
+    rest[2].status();
+    kill(&supervisor);
+    free.granted();
+    rest[0].unlock("g").unwrap();
+    // Who was told its place is before who was not.
+    served_in_order(&[early, late], token);
+}
+
+#[test]
+fn p1_a_grant_that_crosses_the_end_of_the_wait_is_given_back() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(4, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    for _ in 0..10 {
+        rest[0].lock("g", "mutex line").unwrap();
+        rest[1].await_queue("mutex line", 0);
+        let brief = rest[1].locking("brief", "mutex line within=60");
+        rest[2].await_queue("mutex line", 1);
+        let patient = rest[2].locking("patient", "mutex line");
+        rest[2].status();
+        supervisor.process.stop();
+        // Release and cancel lie unread, in two connections that are read by two threads.
+        rest[0].unlock("g").unwrap();
+        let ended = brief.answer();
+        supervisor.process.resume();
+        if ended.is_ok() {
+            // The grant came before the supervisor was stopped.
+            rest[1].unlock("brief").unwrap();
+        }
+        patient.granted();
+        assert!(rest[2].is_held("patient"));
+        rest[2].unlock("patient").unwrap();
+        rest[2].expect_free("mutex line");
+    }
+}
+
+#[test]
+fn p1_a_grant_that_is_read_after_the_time_has_passed_is_taken_or_given_back() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let (_, rest) = court(&fleet, &members);
+    for _ in 0..5 {
+        rest[0].lock("g", "mutex line").unwrap();
+        rest[1].await_queue("mutex line", 0);
+        let brief = rest[1].locking("brief", "mutex line within=200");
+        rest[0].await_queue("mutex line", 1);
+        rest[1].process.stop();
+        rest[0].unlock("g").unwrap();
+        // Meanwhile its time passes.
+        refused(rest[0].lock("x", "mutex line within=400"), "TimedOut");
+        rest[1].process.resume();
+        match brief.answer() {
+            Ok(_) => {
+                assert!(rest[1].is_held("brief"));
+                refused(rest[0].lock("x", "mutex line try"), "WouldBlock");
+                rest[1].unlock("brief").unwrap();
+            }
+            Err(error) => assert!(error.starts_with("TimedOut"), "{error}"),
+        }
+        rest[0].expect_free("mutex line");
+    }
+}
