@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::writes::Writes;
 use super::grants::Grants;
 use super::registry::{Place, Registry};
 use super::rules::Rules;
@@ -19,6 +20,7 @@ use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 mod handshake;
 mod opening;
 mod view;
+mod writes;
 
 /// One connection at the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +81,7 @@ pub struct Supervisor {
     phase: Phase,
     registry: Registry,
     grants: Grants,
+    writes: Writes,
     head: ViewHead,
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
@@ -108,6 +111,8 @@ type Awaiting = BTreeMap<LinkId, u64>;
 struct Link {
     /// Frames sent to it so far.
     sent: u64,
+    /// How many of them are known to have reached the kernel of the other side.
+    written: u64,
     state: LinkState,
 }
 
@@ -120,7 +125,7 @@ enum LinkState {
     /// Is a member's.
     Member(InstanceId),
     /// Is an observer's; the flag: it has been welcomed.
-    Observer { welcomed: bool },
+    Observer { id: InstanceId, welcomed: bool },
     /// Will be closed.
     Closing,
 }
@@ -143,9 +148,10 @@ impl Supervisor {
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
             grants: Grants::new(),
+            writes: Writes::default(),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
-            links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
+            links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
             round: None,
             outputs: Vec::new(),
@@ -242,12 +248,13 @@ impl Supervisor {
 
     /// A connection was accepted.
     pub fn connected(&mut self, link: LinkId) {
-        self.links.insert(link, Link { sent: 0, state: LinkState::Silent });
+        self.links.insert(link, Link { sent: 0, written: 0, state: LinkState::Silent });
     }
 
     /// Whether this connection still owes its handshake.
     pub fn is_unfinished(&self, link: LinkId) -> bool {
-        matches!(self.links.get(&link).map(|l| &l.state), Some(LinkState::Silent | LinkState::Gathering(_)))
+        let unfinished = |l: &Link| matches!(l.state, LinkState::Silent | LinkState::Gathering(_));
+        self.links.get(&link).is_some_and(unfinished) || self.is_window_open() && self.writes.is_fetching(link)
     }
 
     /// Closes a connection that broke the protocol or took too long, with a reason that is written to it first.
@@ -295,7 +302,11 @@ impl Supervisor {
                     self.member_frame(link, id, frame);
                 }
             }
-            LinkState::Observer { .. } => match frame {
+            LinkState::Observer { id, welcomed } => match frame {
+                ToSupervisor::Put(put) if *welcomed => {
+                    let id = *id;
+                    self.put(link, id, put);
+                }
                 ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
                 ToSupervisor::Leave => self.close_link(link),
                 _ => self.refuse(link, Refusal::Protocol("request from an observer".into())),
@@ -342,6 +353,10 @@ impl Supervisor {
             outstanding(awaiting);
         }
         self.round.as_mut().map(outstanding);
+        self.writes.written(link, count);
+        if let Some(found) = self.links.get_mut(&link) {
+            found.written = found.written.max(count);
+        }
         self.progress();
     }
 
@@ -358,7 +373,16 @@ impl Supervisor {
     /// The kernel has closed the presence of this instance.
     pub fn gone(&mut self, id: InstanceId) {
         match &mut self.phase {
-            Phase::Window(window) => window.ended(id, EndReason::Failed),
+            Phase::Window(window) => {
+                let link = self.registry.get(id).and_then(|member| member.place.link());
+                if let Some(link) = link.filter(|link| self.writes.is_fetching(*link)) {
+                    // It died before it had said all of its copy, and the end of its connection was not read yet.
+                    self.cut(link);
+                    self.disconnected(id, true);
+                } else {
+                    window.ended(id, EndReason::Failed);
+                }
+            }
             Phase::Frozen => return,
             Phase::Opening(_) | Phase::Open => {
                 if matches!(self.registry.get(id).map(|m| m.place), Some(Place::Aside(_))) {
@@ -394,7 +418,13 @@ impl Supervisor {
         match &mut self.phase {
             Phase::Window(window) => {
                 if !window.is_complete() && window.wait(slice, limit) {
-                    window.expire();
+                    for id in window.expire() {
+                        // Only who has not said all of its copy is missing and connected.
+                        self.grants.forget(id);
+                        if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
+                            self.forfeit(link, id);
+                        }
+                    }
                 }
             }
             Phase::Frozen => {}
@@ -434,7 +464,9 @@ impl Supervisor {
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
             ToSupervisor::Pong(_) => {}
-            ToSupervisor::Put(put) => self.send(link, ToMember::Denied(put.request, NOT_SERVED.into())),
+            ToSupervisor::Put(put) => self.put(link, id, put),
+            ToSupervisor::Value(value) => self.fetched_value(link, value),
+            ToSupervisor::StateEnd => self.fetched(link, id),
             ToSupervisor::Arrive(arrive) => self.send(link, ToMember::Denied(arrive.request, NOT_SERVED.into())),
             _ => self.refuse(link, Refusal::Protocol("handshake frame after the handshake".into())),
         }
@@ -556,8 +588,9 @@ impl Supervisor {
         if let Some(awaiting) = &mut self.round {
             awaiting.remove(&link);
         }
+        self.writes.forget_link(link);
     }
 }
 
 /// The answer to requests whose frames the wire names but which this supervisor has no machine for.
-const NOT_SERVED: &str = "this supervisor does not serve state or barriers";
+const NOT_SERVED: &str = "this supervisor does not serve barriers";

@@ -56,6 +56,10 @@ impl Window {
     /// How much of the numbers between two bases one reign may use up.
     pub const TOKENS_PER_REIGN: u64 = 1 << 32;
 
+    /// The bits of an epoch that are the winner's: 65 microseconds, in which no group restarts, so that the epochs of a
+    /// rising clock rise.
+    const OWN_BITS: u64 = 0xffff;
+
     /// A window that waits for the winner's own word and for the kernel's.
     pub fn new(me: InstanceId, rules: Rules) -> Self {
         Self {
@@ -127,6 +131,18 @@ impl Window {
             self.best_known.clone_from(&brought.known);
         }
         self.account(id);
+    }
+
+    /// A survivor is back, but its copy of the state is still on its way.
+    pub fn fetching(&mut self, id: InstanceId) {
+        self.awaited.insert(id);
+    }
+
+    /// The copy has arrived.
+    pub fn fetched(&mut self, id: InstanceId) {
+        if self.brought.contains_key(&id) {
+            self.account(id);
+        }
     }
 
     /// Somebody accounted for has lost its connection: a survivor is waited for again, a newcomer is not.
@@ -220,17 +236,18 @@ impl Window {
         limit.is_some_and(|limit| self.waited >= limit)
     }
 
-    /// The limit has passed: whoever is missing has forfeited all claims.
-    pub fn expire(&mut self) {
+    /// The limit has passed: whoever is missing has forfeited all claims. Who that is.
+    pub fn expire(&mut self) -> Vec<InstanceId> {
         self.limited = true;
         let missing: Vec<_> = self.awaited().chain(self.unnamed()).collect();
-        for id in missing {
+        for id in missing.iter().copied() {
             // Of one that only a view names it is not known what it shows. It is awaited once more.
             let tags = self.shown.get(&id).into_iter().flatten();
             self.forfeits.extend(tags.map(|tag| (id, *tag)));
             self.ended(id, EndReason::Evicted);
         }
         self.stranger = false;
+        missing
     }
 
     /// Everyone counts as accounted for.
@@ -271,11 +288,19 @@ impl Window {
         departed.into_iter().collect()
     }
 
-    /// The numbers of the new reign. `claimed` is the highest token in any claim, `clock` nanoseconds since 1970.
-    pub fn numbers(&self, claimed: Token, clock: u64) -> (Epoch, Token) {
+    /// The numbers of the new reign of `me`. `claimed` is the highest token in any claim, `clock` nanoseconds since 1970.
+    ///
+    /// The epoch ends with the last bits of the winner's id. If the clock was set back, and nobody who is there has heard
+    /// of the reign before, the same number would come out again, and a copy of the state of that reign would be taken for
+    /// one of this.
+    pub fn numbers(&self, me: InstanceId, claimed: Token, clock: u64) -> (Epoch, Token) {
         let seen = self.highest_base.max(claimed).number();
         let base = seen.saturating_add(Self::TOKENS_PER_REIGN).max(clock);
-        let epoch = self.highest_epoch.number().saturating_add(1).max(base);
+        let mut epoch = self.highest_epoch.number().saturating_add(1).max(base);
+        if self.rules.epochs_are_unique {
+            let own = (epoch & !Self::OWN_BITS) | (me.number() & Self::OWN_BITS);
+            epoch = if own < epoch { own.saturating_add(Self::OWN_BITS + 1) } else { own };
+        }
         (Epoch::new(epoch), Token::new(base))
     }
 
