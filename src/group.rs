@@ -159,7 +159,7 @@ impl Group {
         let settings = self.settings(Purpose::Observer)?;
         let profile = self.profile(0);
         let id = crate::ident::InstanceId::new(clock::chance());
-        Observer::start(Arc::new(Shared::new(settings, Session::new(id, self.name, profile), None)))
+        Observer::start(Arc::new(Shared::new(settings, Session::new(id, self.name, profile).observing(), None)))
     }
 
     /// The supervisor port that this group uses.

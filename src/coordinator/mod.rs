@@ -4,8 +4,8 @@
 //!
 //! Reading order: [`session`] (the member half that every instance has), [`submission`] (what a member brings to a new
 //! supervisor), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
-//! there), [`numbers`] (its epoch and its tokens), [`supervisor`] (the machine that ties them together), [`grants`] (who holds what), [`election`] (how one
-//! instance races for the port).
+//! there), [`numbers`] (its epoch and its tokens), [`supervisor`] (the machine that ties them together), [`grants`] (who
+//! holds what), [`state`] (the values that everybody has a copy of), [`election`] (how one instance races for the port).
 
 #![allow(clippy::exhaustive_enums, reason = "hidden from users; the runtime must answer every case")]
 
@@ -17,6 +17,7 @@ pub mod rules;
 pub mod session;
 #[cfg(test)]
 mod simulation;
+pub mod state;
 pub mod submission;
 pub mod supervisor;
 pub mod window;

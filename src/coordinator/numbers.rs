@@ -26,7 +26,7 @@
 //! supervisor. A number below it is believed, also a wrong one: that moves the group's tokens into the future, where
 //! they go on rising, and leaves room for 2^40 steps unless it was chosen to leave none.
 
-use crate::ident::{Epoch, Token};
+use crate::ident::{Epoch, InstanceId, Token};
 use crate::wire::message::{HeldClaim, Join, ToMember, ViewHead};
 
 /// How many tokens a base is good for.
@@ -43,6 +43,19 @@ pub fn next(epoch: Epoch, base: Token, step: u64, clock: u64) -> (Epoch, Token) 
     let epoch = epoch.number().saturating_add(1).max(base);
     (Epoch::new(epoch), Token::new(base))
 }
+
+/// The least epoch from this one on whose last bits are those of the winner's id.
+///
+/// If the clock was set back, and nobody who is there has heard of the reign before, the same number could come out
+/// again, and a copy of the state of that reign would be taken for one of this. The bits are 65 microseconds, in which no
+/// group restarts, so that the epochs of a rising clock rise.
+pub fn own(epoch: Epoch, winner: InstanceId) -> Epoch {
+    let own = (epoch.number() & !OWN_BITS) | (winner.number() & OWN_BITS);
+    Epoch::new(if own < epoch.number() { own.saturating_add(OWN_BITS + 1) } else { own })
+}
+
+/// The bits of an epoch that are the winner's.
+const OWN_BITS: u64 = 0xffff;
 
 /// Whether a member can have these numbers.
 pub fn are_credible(join: &Join, held: &[HeldClaim]) -> bool {

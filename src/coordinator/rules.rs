@@ -35,6 +35,14 @@ pub struct Rules {
     pub step: u64,
     /// Who forfeited is not awaited again only while it shows the membership under which it did.
     pub forfeits_need_the_same_tag: bool,
+    /// A write is acknowledged when it was written to everyone welcomed before.
+    pub acknowledged_when_written: bool,
+    /// A new supervisor adopts the newest copy of the state that anybody has, not its own.
+    pub newest_copy: bool,
+    /// A write that is said again is compared with what became of its key since.
+    pub resubmissions_are_compared: bool,
+    /// No two reigns have the same epoch, also if they know nothing of each other.
+    pub epochs_are_unique: bool,
     /// A membership has a new tag before its owner says hello, not only when it is part of a new reign.
     pub new_tag_before_hello: bool,
 }
@@ -56,6 +64,10 @@ impl Rules {
         base_is_awaited: true,
         step: numbers::STEP,
         forfeits_need_the_same_tag: true,
+        acknowledged_when_written: true,
+        newest_copy: true,
+        resubmissions_are_compared: true,
+        epochs_are_unique: true,
         new_tag_before_hello: true,
     };
 }

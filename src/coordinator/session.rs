@@ -6,17 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::claims::{Claim, Hold};
+pub use self::replica::Replica;
 use self::survey::Surveys;
 use super::numbers;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
 use crate::wire::message::{
     Delta, EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Opened, Profile, Purpose,
-    ToMember, ToSupervisor, Trust, Value, ViewHead, Welcome,
+    Put, ToMember, ToSupervisor, Trust, Value, ViewHead, Welcome,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 mod claims;
+mod replica;
 mod survey;
 
 /// One instance as a member.
@@ -25,6 +27,7 @@ pub struct Session {
     id: InstanceId,
     group: Name,
     profile: Profile,
+    purpose: Purpose,
     attempt: Attempt,
     /// The highest epoch heard of.
     epoch: Epoch,
@@ -48,6 +51,10 @@ pub struct Session {
     /// The claim table: the truth about what this instance holds and waits for.
     claims: BTreeMap<Request, Claim>,
     surveys: Surveys,
+    /// The own copy of the state. Its stamp is of the same reign as that of the view.
+    replica: Replica,
+    /// Writes that were not answered yet.
+    puts: BTreeMap<Request, Put>,
     requests: u64,
     rules: Rules,
 }
@@ -130,6 +137,7 @@ impl Session {
             id,
             group,
             profile,
+            purpose: Purpose::Member,
             attempt: Attempt::default(),
             epoch: Epoch::default(),
             base: Token::default(),
@@ -145,9 +153,17 @@ impl Session {
             forfeit_parts: Vec::new(),
             claims: BTreeMap::new(),
             surveys: Surveys::default(),
+            replica: Replica::default(),
+            puts: BTreeMap::new(),
             requests: 0,
             rules: Rules::ALL,
         }
+    }
+
+    /// The same as an observer, which claims nothing and has no entry.
+    pub fn observing(mut self) -> Self {
+        self.purpose = Purpose::Observer;
+        self
     }
 
     /// The same with some rules switched off.
@@ -225,7 +241,7 @@ impl Session {
         let mut frames = vec![
             ToSupervisor::Hello(Hello {
                 wire: WIRE_VERSION,
-                purpose: Purpose::Member,
+                purpose: self.purpose,
                 trust: Trust::Open,
                 id: self.id,
                 attempt: self.attempt,
@@ -235,7 +251,7 @@ impl Session {
                 stamp: self.stamp,
                 epoch: self.epoch,
                 base: if self.rules.token_base { self.base } else { Token::default() },
-                state: Stamp::default(),
+                state: self.replica.stamp(),
                 profile: self.profile.clone(),
             }),
         ];
@@ -265,6 +281,7 @@ impl Session {
         self.parts.clear();
         self.forfeit_parts.clear();
         self.drop_answer();
+        self.forget_parts();
         if self.is_fresh() {
             self.heard.clear();
         }
@@ -311,6 +328,7 @@ impl Session {
                 if matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
                     self.claims.remove(&request);
                 }
+                self.puts.remove(&request);
                 effects.push(Effect::Tell(Notice::Denied(request, reason)));
             }
             ToMember::Leave(sort) => {
@@ -323,13 +341,18 @@ impl Session {
             ToMember::Pong(n) => effects.push(Effect::Tell(Notice::Pong(n))),
             ToMember::Locks(rows) => self.locks(rows)?,
             ToMember::Surveyed(number) => self.surveyed(number, &mut effects)?,
-            ToMember::Value(_)
-            | ToMember::Stored(..)
-            | ToMember::Conflict(..)
-            | ToMember::Complete(_)
-            | ToMember::Go(..)
-            | ToMember::Fetch
-            | ToMember::Interrupted(_) => return Err(Misplaced("answer to a request that was not made")),
+            ToMember::Value(value) => self.value(value, &mut effects)?,
+            ToMember::Fetch => self.fetched(&mut effects)?,
+            ToMember::Stored(request, version) => {
+                self.answered(request, Notice::Stored(request, version), &mut effects);
+            }
+            ToMember::Conflict(request, version) => {
+                self.answered(request, Notice::Conflict(request, version), &mut effects);
+            }
+            ToMember::Interrupted(request) => self.answered(request, Notice::Interrupted(request), &mut effects),
+            ToMember::Complete(_) | ToMember::Go(..) => {
+                return Err(Misplaced("answer to a request that was not made"));
+            }
         }
         Ok(effects)
     }
@@ -342,6 +365,7 @@ impl Session {
         if fresh && welcome.view.is_none() {
             return Err(Misplaced("newcomer welcomed without a view"));
         }
+        welcome.view.as_ref().map_or(Ok(()), |head| self.replica.check(head))?;
         self.supervisor = Some(welcome.supervisor);
         self.standing = Connection::Welcomed;
         effects.push(Effect::Tell(Notice::Welcomed(welcome.supervisor)));
@@ -358,6 +382,7 @@ impl Session {
         if self.standing != Connection::Welcomed {
             return Err(Misplaced("opened outside a window"));
         }
+        self.replica.check(&opened.view)?;
         self.supervisor = Some(opened.supervisor);
         self.settle(opened.view, &opened.departed, effects);
         Ok(())
@@ -392,6 +417,7 @@ impl Session {
                 Some(_) => {}
             }
         }
+        self.settle_state(&head, effects);
     }
 
     fn rebased(&mut self, base: Token) -> Result<(), Misplaced> {
@@ -425,6 +451,7 @@ impl Session {
     /// The id has ended. What was held is lost; what was waited for is asked for again under the new id.
     fn forfeit(&mut self, effects: &mut Vec<Effect>) {
         self.lose_all(effects);
+        self.forget_state(effects);
         // The old view stays for the comparison with the next one; without a stamp it is no knowledge any more.
         self.stamp = Stamp::default();
         self.forfeits.clear();

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::writes::Writes;
 use super::grants::Grants;
 use super::registry::{Place, Registry};
 use super::rules::Rules;
@@ -21,6 +22,7 @@ mod handshake;
 mod opening;
 mod survey;
 mod view;
+mod writes;
 
 /// One connection at the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +83,7 @@ pub struct Supervisor {
     phase: Phase,
     registry: Registry,
     grants: Grants,
+    writes: Writes,
     head: ViewHead,
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
@@ -114,6 +117,8 @@ type Awaiting = BTreeMap<LinkId, u64>;
 struct Link {
     /// Frames sent to it so far.
     sent: u64,
+    /// How many of them are known to have reached the kernel of the other side.
+    written: u64,
     state: LinkState,
 }
 
@@ -126,7 +131,7 @@ enum LinkState {
     /// Is a member's.
     Member(InstanceId),
     /// Is an observer's; the flag: it has been welcomed.
-    Observer { welcomed: bool },
+    Observer { id: InstanceId, welcomed: bool },
     /// Will be closed.
     Closing,
 }
@@ -149,9 +154,10 @@ impl Supervisor {
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
             grants: Grants::new().with_step(rules.step),
+            writes: Writes::default(),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
-            links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
+            links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
             round: None,
             base_round: None,
@@ -250,12 +256,13 @@ impl Supervisor {
 
     /// A connection was accepted.
     pub fn connected(&mut self, link: LinkId) {
-        self.links.insert(link, Link { sent: 0, state: LinkState::Silent });
+        self.links.insert(link, Link { sent: 0, written: 0, state: LinkState::Silent });
     }
 
     /// Whether this connection still owes its handshake.
     pub fn is_unfinished(&self, link: LinkId) -> bool {
-        matches!(self.links.get(&link).map(|l| &l.state), Some(LinkState::Silent | LinkState::Gathering(_)))
+        let unfinished = |l: &Link| matches!(l.state, LinkState::Silent | LinkState::Gathering(_));
+        self.links.get(&link).is_some_and(unfinished) || self.is_window_open() && self.writes.is_fetching(link)
     }
 
     /// Closes a connection that broke the protocol or took too long, with a reason that is written to it first.
@@ -303,7 +310,11 @@ impl Supervisor {
                     self.member_frame(link, id, frame);
                 }
             }
-            LinkState::Observer { .. } => match frame {
+            LinkState::Observer { id, welcomed } => match frame {
+                ToSupervisor::Put(put) if *welcomed => {
+                    let id = *id;
+                    self.put(link, id, put);
+                }
                 ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
                 ToSupervisor::Survey(n) => self.survey(link, n),
                 ToSupervisor::Leave => self.close_link(link),
@@ -354,6 +365,10 @@ impl Supervisor {
         if let Some((_, awaiting)) = &mut self.base_round {
             outstanding(awaiting);
         }
+        self.writes.written(link, count);
+        if let Some(found) = self.links.get_mut(&link) {
+            found.written = found.written.max(count);
+        }
         self.progress();
     }
 
@@ -370,7 +385,16 @@ impl Supervisor {
     /// The kernel has closed the presence of this instance.
     pub fn gone(&mut self, id: InstanceId) {
         match &mut self.phase {
-            Phase::Window(window) => window.ended(id, EndReason::Failed),
+            Phase::Window(window) => {
+                let link = self.registry.get(id).and_then(|member| member.place.link());
+                if let Some(link) = link.filter(|link| self.writes.is_fetching(*link)) {
+                    // It died before it had said all of its copy, and the end of its connection was not read yet.
+                    self.cut(link);
+                    self.disconnected(id, true);
+                } else {
+                    window.ended(id, EndReason::Failed);
+                }
+            }
             Phase::Frozen => return,
             Phase::Opening(_) | Phase::Open => {
                 if matches!(self.registry.get(id).map(|m| m.place), Some(Place::Aside(_))) {
@@ -412,7 +436,13 @@ impl Supervisor {
         match &mut self.phase {
             Phase::Window(window) => {
                 if !window.is_complete() && window.wait(slice, limit) {
-                    window.expire();
+                    for id in window.expire() {
+                        // Only who has not said all of its copy is missing and connected.
+                        self.grants.forget(id);
+                        if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
+                            self.forfeit(link, id);
+                        }
+                    }
                 }
             }
             Phase::Frozen => {}
@@ -454,7 +484,9 @@ impl Supervisor {
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
             ToSupervisor::Pong(_) => {}
-            ToSupervisor::Put(put) => self.send(link, ToMember::Denied(put.request, NOT_SERVED.into())),
+            ToSupervisor::Put(put) => self.put(link, id, put),
+            ToSupervisor::Value(value) => self.fetched_value(link, value),
+            ToSupervisor::StateEnd => self.fetched(link, id),
             ToSupervisor::Arrive(arrive) => self.send(link, ToMember::Denied(arrive.request, NOT_SERVED.into())),
             _ => self.refuse(link, Refusal::Protocol("handshake frame after the handshake".into())),
         }
@@ -580,8 +612,9 @@ impl Supervisor {
             awaiting.remove(&link);
         }
         self.surveys.remove(&link);
+        self.writes.forget_link(link);
     }
 }
 
 /// The answer to requests whose frames the wire names but which this supervisor has no machine for.
-const NOT_SERVED: &str = "this supervisor does not serve state or barriers";
+const NOT_SERVED: &str = "this supervisor does not serve barriers";

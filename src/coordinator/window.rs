@@ -127,6 +127,18 @@ impl Window {
         self.account(id);
     }
 
+    /// A survivor is back, but its copy of the state is still on its way.
+    pub fn fetching(&mut self, id: InstanceId) {
+        self.awaited.insert(id);
+    }
+
+    /// The copy has arrived.
+    pub fn fetched(&mut self, id: InstanceId) {
+        if self.brought.contains_key(&id) {
+            self.account(id);
+        }
+    }
+
     /// Somebody accounted for has lost its connection: a survivor is waited for again, a newcomer is not.
     pub fn unaccount(&mut self, id: InstanceId) {
         if self.brought.remove(&id).is_some_and(|stamp| stamp != Stamp::default()) {
@@ -218,17 +230,18 @@ impl Window {
         limit.is_some_and(|limit| self.waited >= limit)
     }
 
-    /// The limit has passed: whoever is missing has forfeited all claims.
-    pub fn expire(&mut self) {
+    /// The limit has passed: whoever is missing has forfeited all claims. Who that is.
+    pub fn expire(&mut self) -> Vec<InstanceId> {
         self.limited = true;
         let missing: Vec<_> = self.awaited().chain(self.unnamed()).collect();
-        for id in missing {
+        for id in missing.iter().copied() {
             // Of one that only a view names it is not known what it shows. It is awaited once more.
             let tags = self.shown.get(&id).into_iter().flatten();
             self.forfeits.extend(tags.map(|tag| (id, *tag)));
             self.ended(id, EndReason::Evicted);
         }
         self.stranger = false;
+        missing
     }
 
     /// Everyone counts as accounted for.
@@ -269,9 +282,10 @@ impl Window {
         departed.into_iter().collect()
     }
 
-    /// The numbers of the new reign. `claimed` is the highest token in any claim, `clock` nanoseconds since 1970.
-    pub fn numbers(&self, claimed: Token, clock: u64) -> (Epoch, Token) {
-        numbers::next(self.highest_epoch, self.highest_base.max(claimed), self.rules.step, clock)
+    /// The numbers of the new reign of `me`. `claimed` is the highest token in any claim, `clock` nanoseconds since 1970.
+    pub fn numbers(&self, me: InstanceId, claimed: Token, clock: u64) -> (Epoch, Token) {
+        let (epoch, base) = numbers::next(self.highest_epoch, self.highest_base.max(claimed), self.rules.step, clock);
+        (if self.rules.epochs_are_unique { numbers::own(epoch, me) } else { epoch }, base)
     }
 
     fn account(&mut self, id: InstanceId) {

@@ -75,16 +75,17 @@
 //!
 //! **Member.** Without waiting for an answer, in one write: Hello, Join, Names\*, Forfeits\*, Departed\*, Held\*, Wants\*,
 //! Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
-//! accounts for the member, and of one that is asked to Fetch only the StateEnd. Before its Welcome it sends no request, but it may already Cancel, Release and Decline what
-//! it claimed.
+//! accounts for the member, and of one that is asked to Fetch only the StateEnd. Before its Welcome it sends no request,
+//! but it may already Cancel, Release and Decline what it claimed. It sends no Put before the Welcome or Opened that
+//! carries a view.
 //!
 //! The supervisor answers one of these:
 //!
 //! - Refused, and closes.
 //! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
 //! - To a newcomer or a returning member outside a window: Forfeits\*, Entries\*, Value\*, Welcome with a view.
-//! - To a survivor in an open window: Names (heard)\*, Welcome without a view, Fetch if nobody has brought a newer copy of
-//!   the state; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
+//! - To a survivor in an open window: Names (heard)\*, Welcome without a view, Fetch if its copy of the state is newer than
+//!   all that have arrived; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
 //! A member whose epoch, token base, token or version of a state is beyond 2^63 is refused with reason 3 after its
@@ -92,7 +93,11 @@
 //! little faster.
 //!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
-//! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it.
+//! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it. The Puts on one
+//! connection rise by their requests; one that does not was said already, and nothing comes of it.
+//!
+//! The Values after the Welcome or Opened that carries a view are the writes of the reign, each numbered by one more than
+//! the one before, the first by one more than the view says. Those before it are in no order and count only with it.
 //!
 //! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Put, Survey, Ping, Pong and Leave. The answer is that to a
 //! newcomer.
@@ -102,13 +107,13 @@
 //! **1 Hello**: u32 0x42454C4C ("BELL"), u16 wire version, u8 purpose (0 member, 1 observer), id, attempt, u8 trust
 //! sort (0 open), u16 length and so many bytes of the trust sort's own (none for 0). *Frozen.* First frame of every
 //! connection and only there. The attempt rises with every Hello of an instance; of two connections of one id the
-//! higher counts. An observer's id means nothing. A first word that is not the magic number is a stranger. The layout
+//! higher counts. An observer's id is the writer of what it Puts, and means nothing else. A first word that is not the magic number is a stranger. The layout
 //! is frozen, the trust sorts are not: a Hello of another version whose rest cannot be read is answered like one whose
 //! rest can.
 //!
 //! **2 Join**: name of the group, stamp of the last closed view (zero: a newcomer), highest epoch heard of, highest
 //! token or token base heard of, stamp of its copy of the state (the reign, and the last write of it; zero: none), profile.
-//! From a member or an observer, second. What it knows follows.
+//! A copy of a reign above the highest epoch heard of is refused. From a member or an observer, second. What it knows follows.
 //!
 //! **3 Names**: sort, list id. From a joining member: the instances in its last closed view (known), those heard of in
 //! a window that it saw open (heard).
@@ -136,10 +141,12 @@
 //!
 //! **12 Put**: request, resource of the key, option stamp (write only if the key has this version; zero: only if never
 //! written), option stamp (said again: the version that the key had at the writer's when it said it first), option value
-//! (none deletes). From a member or an observer. Value, then Stored, or Conflict, Interrupted or Denied follows.
+//! (none deletes). From a member or an observer with a view; an observer says nothing again. Value, then Stored, or
+//! Conflict, Interrupted or Denied follows. A key of a semaphore has four bytes, a u32, and one of a once is written once;
+//! neither is deleted. A mutex and a rwlock have no value.
 //!
 //! **13 Value**: resource of the key, stamp version, id writer, request of the writer, option value (none: deleted). From a
-//! member that was asked to Fetch: a state value that it has.
+//! member that was asked to Fetch: a state value that it has, of a version not above its copy's stamp.
 //!
 //! **14 Arrive**: request, name of the barrier, u32 parties, at least 1. From a member that waits at a barrier, and again
 //! after each Opened or Welcome until it may pass. Complete and Go, or Denied follows.
@@ -198,7 +205,7 @@
 //! **75 Denied**: request, reason. To a member: the request is refused and nothing was queued.
 //!
 //! **76 Value**: as 13. To every connection that has a view: this is the key's value now. Before the Stored of its
-//! writer.
+//! writer. Before a Welcome or Opened: a part of the state, or of what the member lacks of it.
 //!
 //! **77 Stored**: request, stamp version. To a writer: every connection welcomed before has the value.
 //!
@@ -217,8 +224,8 @@
 //! **84 Forfeits**: list forfeit. For the Welcome or Opened that follows, like Entries: who was over the limit of a
 //! window, this reign's or an earlier one's, and was still shown by the kernel when this reign began.
 //!
-//! **85 Fetch**: nothing. To a member in an open window whose copy of the state is newer than all before: Value\*, StateEnd
-//! follow.
+//! **85 Fetch**: nothing. To a survivor in an open window, after its Welcome, if its copy of the state is newer than all that
+//! have arrived: Value\*, StateEnd follow.
 //!
 //! **86 Interrupted**: request. To a writer that said a Put again: the key has another version than then, by another
 //! write, so that it is unknown whether this one was done.

@@ -134,7 +134,7 @@ fn finding_6_a_late_claim_is_stale_even_if_the_lock_is_free() {
         |script| {
             script.all(&[Kill(0), Stop(1), Receive(2), Elect(2), Probe(2), Acquire(2, 0), Slice(2), Release(2, 0)]);
             script.all(&[Continue(1), Resign(2), Finish(2), Receive(1), Elect(1), Elect(2)]).read(2, 3);
-            script.act(Probe(1));
+            script.deliver(2).read(2, 3).act(Probe(1));
         },
     );
 }
@@ -341,7 +341,7 @@ fn finding_30_who_forfeited_may_have_been_confirmed_since() {
         |script| {
             script.all(&[Stop(1), Kill(0), Receive(2), Elect(2), Probe(2), Slice(2), FailStop(2), Stop(2)]);
             script.all(&[Start(3), Elect(3), Start(4), Elect(4), Continue(1), Receive(1), Elect(1)]);
-            script.read(4, 1).read(1, 2).all(&[Probe(3), Slice(3)]).deliver(4);
+            script.read(4, 1).read(1, 2).deliver(1).read(1, 2).all(&[Probe(3), Slice(3)]).deliver(4);
             script.all(&[Kill(3), Receive(4), Elect(4), Continue(2), Elect(2)]);
             script.read(2, 3).all(&[Probe(4), Acquire(4, 0)]);
         },

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::session::{Claim, Notice};
 use super::super::supervisor::Supervisor;
 use super::Clock;
+use super::state;
 use super::world::{World, lock_name, owner};
 use crate::ident::{Epoch, InstanceId, Request, Stamp, Ticket, Token};
 use crate::wire::message::{Abandoned, Mode, ToMember};
@@ -14,6 +15,7 @@ use crate::wire::message::{Abandoned, Mode, ToMember};
 pub(super) struct Ghost {
     pub(super) locks: [Seen; 2],
     pub(super) slots: Vec<Notes>,
+    pub(super) state: state::Seen,
     /// With which view each id became a member.
     born: BTreeMap<InstanceId, Stamp>,
     /// Ids that a supervisor has given up.
@@ -73,6 +75,7 @@ impl Ghost {
         Self {
             locks: [Seen::default(); 2],
             slots: vec![Notes::default(); slots],
+            state: state::Seen::new(slots),
             born: BTreeMap::new(),
             given_up: BTreeSet::new(),
             opened: None,

@@ -96,6 +96,10 @@ impl World {
             return Some(format!("WINDOW NOT CLOSED: waits for {:?} {:?}", supervisor.awaited(), supervisor.unnamed()));
         }
         supervisor.grants().check_invariants();
+        supervisor.check_invariants();
+        if let Some(bad) = self.state_unrest(supervisor) {
+            return Some(bad);
+        }
         let ids: BTreeSet<InstanceId> = living.iter().map(|(_, instance)| instance.session.id()).collect();
         let there: BTreeSet<InstanceId> = supervisor.registry().iter().map(|(id, _)| id).collect();
         if ids != there {

@@ -49,6 +49,7 @@ impl World {
                     if matches!(notice, Notice::Welcomed(_)) && instance.phase == Phase::Joining {
                         instance.phase = Phase::Member;
                     }
+                    self.state_heard(i, &notice);
                     self.heard(i, notice, &before);
                 }
             }

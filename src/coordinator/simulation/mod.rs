@@ -3,6 +3,7 @@
 //!
 //! `BELLWETHER_SIM_SCHEDULES=n` multiplies the number of random schedules by n, `BELLWETHER_SIM_SEED=n` takes others.
 
+mod copies;
 mod findings;
 mod ghost;
 mod invariants;
@@ -10,6 +11,7 @@ mod member;
 mod noise;
 mod possible;
 mod script;
+mod state;
 mod steps;
 mod walk;
 mod world;
@@ -31,6 +33,8 @@ struct Config {
     held: Option<u8>,
     /// How often each instance may ask.
     acquires: u8,
+    /// How often each instance may write to the state.
+    puts: u8,
     faults: [u8; Fault::COUNT],
     /// How many frames a receiver's buffer holds.
     capacity: usize,
@@ -80,6 +84,7 @@ impl Config {
         shared: false,
         held: None,
         acquires: 1,
+        puts: 0,
         faults: [0; Fault::COUNT],
         capacity: 99,
         slices: 1,
@@ -127,6 +132,7 @@ const EVERYTHING: Config = Config {
     locks: 2,
     shared: true,
     acquires: 6,
+    puts: 4,
     capacity: 3,
     length: 250,
     late_call: true,
@@ -214,6 +220,17 @@ fn the_kernel_cannot_list_who_is_there() {
 #[test]
 fn every_frame_is_read_from_its_bytes() {
     explore("wire", Config { wire: true, ..EVERYTHING }, 10_000);
+}
+
+#[test]
+fn everything_happens_to_four_instances_that_write_to_the_state() {
+    let config = Config { slots: 4, locks: 1, acquires: 1, puts: 10, ..EVERYTHING }.with(&[
+        (Fault::Stop, 4),
+        (Fault::GiveUp, 3),
+        (Fault::FailStop, 2),
+        (Fault::Resign, 2),
+    ]);
+    explore("state", config, 25_000);
 }
 
 #[test]

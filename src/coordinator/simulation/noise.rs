@@ -1,6 +1,7 @@
 //! Peers that say anything at any time: no sequence of frames makes a machine panic or contradict itself.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::supervisor::{LinkId, Settings, Supervisor};
@@ -8,7 +9,7 @@ use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
 use super::world::{lock_name, new_session};
-use crate::ident::{Attempt, Epoch, InstanceId, Request, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::message::*;
 
 /// Small numbers, so that they meet, and now and then the largest.
@@ -42,6 +43,25 @@ fn request(chance: &mut Chance) -> Request {
     Request::new(number(chance))
 }
 
+fn key(chance: &mut Chance) -> Resource {
+    let kind = [Kind::Mutex, Kind::Semaphore, Kind::Once, Kind::Value][chance.below(4)];
+    Resource::new(kind, lock_name(chance.below(2) as u8).name)
+}
+
+fn bytes(chance: &mut Chance) -> Option<Arc<[u8]>> {
+    [None, Some([].into()), Some([0; 4].into())][chance.below(3)].clone()
+}
+
+fn put(c: &mut Chance) -> Put {
+    let mut option = |c: &mut Chance| (c.below(3) == 0).then(|| stamp(c));
+    let (expected, again) = (option(c), option(c));
+    Put { request: request(c), key: key(c), expected, again, bytes: bytes(c) }
+}
+
+fn value(c: &mut Chance) -> Value {
+    Value { key: key(c), version: stamp(c), writer: id(c), request: request(c), bytes: bytes(c) }
+}
+
 fn profile(chance: &mut Chance) -> Profile {
     let paused = chance.below(4) == 0;
     Profile { pid: 1, version: 0, since: 0, presence: 0, paused, label: "".into(), payload: [].into() }
@@ -53,7 +73,7 @@ fn sort(chance: &mut Chance) -> NameSort {
 
 fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
     let c = chance;
-    match c.below(23) {
+    match c.below(29) {
         0..4 => ToSupervisor::Hello(Hello {
             wire: if c.below(30) == 0 { 9 } else { 1 },
             purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
@@ -82,8 +102,11 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         17 => ToSupervisor::Release(request(c)),
         18 => ToSupervisor::Decline(request(c)),
         19 => ToSupervisor::Forfeits(vec![forfeit(c), forfeit(c)]),
-        20 => ToSupervisor::Survey(number(c)),
-        21 => ToSupervisor::Inquire(request(c)),
+        20..23 => ToSupervisor::Put(put(c)),
+        23 => ToSupervisor::Value(value(c)),
+        24 => ToSupervisor::StateEnd,
+        25 => ToSupervisor::Survey(number(c)),
+        26 => ToSupervisor::Inquire(request(c)),
         _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
     }
 }
@@ -97,7 +120,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         written: number(c),
         whole: c.below(2) == 0,
     };
-    match c.below(18) {
+    match c.below(24) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -121,11 +144,16 @@ fn to_member(chance: &mut Chance) -> ToMember {
         11 => ToMember::Lost(request(c)),
         12 => ToMember::Denied(request(c), "".into()),
         13 => ToMember::Forfeits(vec![forfeit(c)]),
-        14 => {
+        14 | 15 => ToMember::Value(value(c)),
+        16 => ToMember::Fetch,
+        17 => ToMember::Stored(request(c), stamp(c)),
+        18 => ToMember::Conflict(request(c), stamp(c)),
+        19 => ToMember::Interrupted(request(c)),
+        20 => {
             ToMember::Locks(vec![LockRow { name: lock_name(0), limit: None, holders: Vec::new(), waiters: Vec::new() }])
         }
-        15 => ToMember::Surveyed(number(c)),
-        16 => ToMember::Base(Token::new(number(c))),
+        21 => ToMember::Surveyed(number(c)),
+        22 => ToMember::Base(Token::new(number(c))),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -166,6 +194,7 @@ fn a_supervisor_bears_whatever_its_peers_say() {
             }
             supervisor.take_outputs();
             supervisor.grants().check_invariants();
+            supervisor.check_invariants();
         }
     }
 }
@@ -177,8 +206,9 @@ fn a_member_bears_whatever_its_supervisor_says() {
         let c = &mut chance;
         let mut session = new_session(&Config::SMALL, InstanceId::new(1000));
         for _ in 0..100 {
-            match c.below(13) {
-                12 => drop(session.survey()),
+            match c.below(15) {
+                13 => drop(session.survey()),
+                12 => drop(session.put(key(c), None, bytes(c))),
                 0 => drop(session.hello()),
                 1 => session.disconnected(),
                 2 => drop(session.acquire(lock_name(0), Mode::Exclusive)),

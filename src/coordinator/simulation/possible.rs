@@ -96,6 +96,7 @@ impl World {
                     _ => {}
                 }
             }
+            self.puts(i, actions);
             if left(Fault::Leave)
                 && (instance.phase == Phase::Member
                     || instance.phase == Phase::Supervisor && instance.retiring.is_none())
@@ -158,7 +159,9 @@ impl World {
     /// Whether unread bytes of a handshake lie at the supervisor.
     pub(super) fn is_drained(&self, i: u8) -> bool {
         let handshake = |pipe: &&Pipe| pipe.server == i && pipe.server_open && !pipe.closing;
-        let owes = |frame: &ToSupervisor| matches!(frame, ToSupervisor::Hello(_) | ToSupervisor::ClaimsEnd);
+        let owes = |frame: &ToSupervisor| {
+            matches!(frame, ToSupervisor::Hello(_) | ToSupervisor::ClaimsEnd | ToSupervisor::StateEnd)
+        };
         !self.pipes.iter().filter(handshake).any(|pipe| pipe.up.iter().any(owes))
     }
 

@@ -51,6 +51,7 @@ impl World {
                 let frame = self.at(i).session.cancel(request);
                 self.say(i, frame);
             }
+            Action::Put(i, key) | Action::PutIf(i, key) | Action::Delete(i, key) => self.put(i, key, action),
             Action::Kill(i) => {
                 self.ghost_death(i);
                 self.vanish(i, Phase::Dead);
@@ -62,6 +63,7 @@ impl World {
             }
             Action::Continue(i) => self.at(i).stopped = false,
             Action::GiveUp(i) => {
+                self.no_witness(self.instances[usize::from(i)].session.id());
                 if let Some(k) = self.current(i) {
                     self.pipes[k].shut_client();
                 }
@@ -205,14 +207,17 @@ impl World {
                     Clock::Rises => self.reigns << 34,
                     Clock::WasSetBack => 1,
                 };
+                let adopted = supervisor.state().stamp();
                 supervisor.close(clock);
                 self.ghost_close(&supervisor);
+                self.state_adopted(&supervisor, adopted);
             }
             outputs.extend(supervisor.take_outputs());
             let Some(output) = outputs.pop_front() else { break };
             match output {
                 Output::Send(link, frame) => self.put_out(i, &mut supervisor, link, frame),
                 Output::Cast(links, frame) => {
+                    self.state_cast(i, &supervisor, &links, &frame);
                     for link in links {
                         self.put_out(i, &mut supervisor, link, frame.clone());
                     }
@@ -238,6 +243,7 @@ impl World {
     }
 
     fn put_out(&mut self, i: u8, supervisor: &mut Supervisor, link: LinkId, frame: ToMember) {
+        self.state_said(i, supervisor, link, &frame);
         if link == LinkId::LOCAL {
             for answer in self.take(i, frame) {
                 supervisor.frame(LinkId::LOCAL, answer);
@@ -323,6 +329,7 @@ impl World {
         waited.retain(over);
         self.at(i).supervisor = Some(supervisor);
         for id in waited {
+            self.no_witness(id);
             self.excuse(id);
         }
         self.supervise(i, |_| {});

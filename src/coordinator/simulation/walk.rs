@@ -94,7 +94,7 @@ fn likelihood(action: Action) -> usize {
         Action::Continue(_) | Action::Slice(_) | Action::Cancel(..) => 15,
         Action::Start(_) => 20,
         Action::Release(..) => 25,
-        Action::GiveUp(_) => 30,
+        Action::GiveUp(_) | Action::Put(..) | Action::PutIf(..) | Action::Delete(..) => 30,
         Action::Acquire(..) | Action::Share(..) => 40,
         _ => 100,
     }
@@ -200,6 +200,13 @@ fn describe(world: &World, action: Action) -> String {
         },
         other => format!("{other:?}"),
     }
+}
+
+/// The first of these walks that ends badly, and how.
+pub(super) fn find(config: Config, seed: u64, schedules: u64) -> Option<Violation> {
+    let start = World::at_rest(config);
+    let mut steps = 0;
+    (0..schedules).find_map(|number| walk(&start, seed.wrapping_add(number), &mut steps))
 }
 
 /// Walks from one start; the first violation panics, with all that is needed to repeat it.

@@ -49,9 +49,9 @@ impl Supervisor {
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get_mut(&link) else { return };
         let id = submission.hello.id;
         if submission.hello.purpose == Purpose::Observer {
-            self.set_state(link, LinkState::Observer { welcomed: false });
+            self.set_state(link, LinkState::Observer { id, welcomed: false });
             if !self.is_window_open() {
-                self.welcome_observer(link);
+                self.welcome_observer(link, id);
             }
             return;
         }
@@ -60,6 +60,9 @@ impl Supervisor {
             return self.refuse(link, Refusal::Protocol("number beyond all that a reign can have".into()));
         }
         let is_fresh = join.stamp == Stamp::default();
+        if join.state.epoch > join.epoch {
+            return self.refuse(link, Refusal::Protocol("state of a reign that was not heard of".into()));
+        }
         if is_fresh && self.registry.get(id).is_none() && self.seats_but_for(id) >= self.settings.member_limit as usize
         {
             return self.refuse(link, Refusal::Full { limit: self.settings.member_limit });
@@ -67,7 +70,7 @@ impl Supervisor {
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self
             .links
             .get_mut(&link)
-            .map(|found| Link { sent: found.sent, state: std::mem::replace(&mut found.state, LinkState::Member(id)) })
+            .map(|found| Link { state: std::mem::replace(&mut found.state, LinkState::Member(id)), ..*found })
         else {
             return;
         };
@@ -88,7 +91,10 @@ impl Supervisor {
     /// awaited. A survivor is never turned away for want of one.
     fn seats_but_for(&self, id: InstanceId) -> usize {
         let awaited = match &self.phase {
-            Phase::Window(window) => window.awaited().chain(window.unnamed()).filter(|other| *other != id).count(),
+            Phase::Window(window) => {
+                let other = |other: &InstanceId| *other != id && self.registry.get(*other).is_none();
+                window.awaited().chain(window.unnamed()).filter(other).count()
+            }
             _ => 0,
         };
         self.registry.len() + awaited
@@ -109,18 +115,20 @@ impl Supervisor {
         let known = self.registry.in_place(|place| matches!(place, Place::Here(_)));
         let mut names: Vec<_> = known.clone();
         names.push(id);
+        let copy = join.state;
         self.registry.put(id, join.profile, Place::Here(link));
         self.grants.claim(id, submission.held, submission.wants);
         for ids in chunk_ids(&names) {
             self.send(link, ToMember::Names(NameSort::Heard, ids));
         }
         self.send(link, ToMember::Welcome(self.welcome(None)));
+        self.weigh_copy(link, id, copy);
     }
 
     fn returning(&mut self, link: LinkId, id: InstanceId, join: Join, submission: Submission) {
         self.registry.put(id, join.profile, Place::Here(link));
         self.announce(&[id], Vec::new(), Some(link));
-        self.send_view(&[link], ToMember::Welcome(self.welcome(Some(self.head()))));
+        self.welcome_with(&[(link, join.state)]);
         // It was welcomed before whoever is being named or still waits for the reign to open.
         let sent = self.links.get(&link).map_or(0, |l| l.sent);
         let opening = match &mut self.phase {

@@ -23,6 +23,7 @@ impl Supervisor {
         let Phase::Window(mut window) = std::mem::replace(&mut self.phase, Phase::Opening(Awaiting::new())) else {
             return;
         };
+        self.adopt_limits();
         let mut forfeiters = if self.rules.all_is_forfeited { window.forfeiters() } else { Default::default() };
         for id in &forfeiters {
             self.grants.forget(*id);
@@ -43,7 +44,7 @@ impl Supervisor {
             }
         }
 
-        let (epoch, base) = window.numbers(self.grants.highest_token(), clock);
+        let (epoch, base) = window.numbers(self.settings.me, self.grants.highest_token(), clock);
         let stamp = Stamp { epoch, n: 1 };
         self.head = ViewHead { stamp, base, written: 0, whole: true };
         self.forfeits = window.forfeits();
@@ -59,7 +60,9 @@ impl Supervisor {
         self.head.base = self.grants.highest();
         let here = |place: Place| matches!(place, Place::Here(_));
         let parked = |place: Place| matches!(place, Place::Parked(_));
-        let survivors = self.links_of(&self.registry.in_place(here));
+        let survivors = self.registry.in_place(here);
+        let lacking: Vec<_> = survivors.iter().map(|id| self.writes.brought(*id)).collect();
+        let survivors = self.links_of(&survivors);
         let newcomers = self.registry.in_place(parked);
         for id in &newcomers {
             // Everyone learns their names from `Opened` itself, before anything is granted.
@@ -72,12 +75,16 @@ impl Supervisor {
         }
         // Fresh tokens travel before `Opened`, so that no holder is part of the reign under an old one.
         self.pass_on();
-        let opened = Opened { supervisor: self.settings.me, view: self.head, departed: window.departed() };
-        self.send_view(&survivors, ToMember::Opened(opened));
+        self.writes.begin(epoch);
+        let (supervisor, departed) = (self.settings.me, window.departed());
+        let lacking: Vec<_> = survivors.iter().copied().zip(lacking).collect();
+        self.send_view(&lacking, |view| ToMember::Opened(Opened { supervisor, view, departed: departed.clone() }));
         let newcomers = self.links_of(&newcomers);
-        self.send_view(&newcomers, ToMember::Welcome(self.welcome(Some(self.head))));
+        self.welcome_all(&newcomers);
         for link in self.observers(false) {
-            self.welcome_observer(link);
+            if let Some(LinkState::Observer { id, .. }) = self.links.get(&link).map(|found| &found.state) {
+                self.welcome_observer(link, *id);
+            }
         }
         if self.rules.two_step_opening {
             let awaiting = self.await_writes(survivors.into_iter().chain(newcomers));
@@ -93,6 +100,7 @@ impl Supervisor {
             if matches!(&self.phase, Phase::Opening(awaiting) if awaiting.is_empty()) {
                 self.phase = Phase::Open;
                 self.grants.open();
+                self.write_kept();
                 continue;
             }
             if !matches!(self.phase, Phase::Opening(_) | Phase::Open) {
@@ -102,6 +110,9 @@ impl Supervisor {
                 continue;
             }
             self.answer_surveys();
+            if self.acknowledge() {
+                continue;
+            }
             match &self.round {
                 Some(awaiting) if awaiting.is_empty() => self.finish_round(),
                 None if self.registry.is_anybody_parked() => self.begin_round(),
@@ -119,7 +130,7 @@ impl Supervisor {
                 self.registry.move_to(*id, Place::Named(link));
             }
         }
-        let welcomed = self.links_of(&self.registry.in_place(|place| matches!(place, Place::Here(_))));
+        let welcomed = self.members();
         self.announce(&newcomers, Vec::new(), None);
         self.round = Some(self.await_writes(welcomed.into_iter()));
     }
@@ -135,13 +146,16 @@ impl Supervisor {
             }
         }
         let links = self.links_of(&newcomers);
-        self.send_view(&links, ToMember::Welcome(self.welcome(Some(self.head()))));
+        self.welcome_all(&links);
     }
 
+    /// What must have been written to these before all that was sent to them has been. Their kernels are told to say so.
     pub(super) fn await_writes(&mut self, links: impl Iterator<Item = LinkId>) -> Awaiting {
         let awaiting: Awaiting = links
             .filter(|link| *link != LinkId::LOCAL)
-            .filter_map(|link| self.links.get(&link).map(|found| (link, found.sent)))
+            .filter_map(|link| self.links.get(&link).map(|found| (link, found)))
+            .filter(|(_, found)| found.sent > found.written)
+            .map(|(link, found)| (link, found.sent))
             .collect();
         if !awaiting.is_empty() {
             self.outputs.push(Output::Watch(awaiting.keys().copied().collect()));
@@ -164,7 +178,7 @@ impl Supervisor {
     }
 
     pub(super) fn observers(&self, welcome: bool) -> Vec<LinkId> {
-        let wanted = |state: &LinkState| matches!(state, LinkState::Observer { welcomed } if *welcomed == welcome);
+        let wanted = |state: &LinkState| matches!(state, LinkState::Observer { welcomed, .. } if *welcomed == welcome);
         self.links.iter().filter(|(_, link)| wanted(&link.state)).map(|(id, _)| *id).collect()
     }
 }

@@ -22,7 +22,7 @@ impl Supervisor {
             Some(LinkState::Member(id)) => {
                 self.registry.get(*id).is_some_and(|member| member.place == Place::Here(*link))
             }
-            Some(LinkState::Observer { welcomed }) => *welcomed,
+            Some(LinkState::Observer { welcomed, .. }) => *welcomed,
             _ => false,
         };
         let answered: Vec<_> =

@@ -1,13 +1,15 @@
 //! How the registry reaches the instances: whole views and their changes.
 
+use std::collections::BTreeMap;
+
 use super::{LinkId, LinkState, Output, Place, Supervisor, chunk_entries, chunk_forfeits};
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Stamp};
 use crate::wire::message::{EndReason, ToMember, ViewHead, Welcome};
 
 impl Supervisor {
     /// The head of the present view.
     pub(super) fn head(&self) -> ViewHead {
-        ViewHead { stamp: self.registry.stamp(), ..self.head }
+        ViewHead { stamp: self.registry.stamp(), written: self.state().stamp().n, ..self.head }
     }
 
     pub(super) fn welcome(&self, view: Option<ViewHead>) -> Welcome {
@@ -25,32 +27,60 @@ impl Supervisor {
             return;
         }
         let delta = self.registry.change(changed, ended);
-        let members = self.registry.iter().filter_map(|(_, member)| match member.place {
-            Place::Here(link) => Some(link),
-            _ => None,
-        });
-        let mut links: Vec<_> = members.chain(self.observers(true)).filter(|link| Some(*link) != except).collect();
+        self.cast(self.viewers(except), ToMember::Delta(delta));
+    }
+
+    /// The connections of all members that have a view.
+    pub(super) fn members(&self) -> Vec<LinkId> {
+        let here = |place: Place| matches!(place, Place::Here(_)).then(|| place.link()).flatten();
+        self.registry.iter().filter_map(|(_, member)| here(member.place)).collect()
+    }
+
+    /// The connections of all that have a view, in their order.
+    pub(super) fn viewers(&self, except: Option<LinkId>) -> Vec<LinkId> {
+        let all = self.members().into_iter().chain(self.observers(true));
+        let mut links: Vec<_> = all.filter(|link| Some(*link) != except).collect();
         links.sort_unstable();
-        self.cast(links, ToMember::Delta(delta));
+        links
     }
 
-    /// Writes the whole present view to these connections, and `last`, which uses it.
-    pub(super) fn send_view(&mut self, links: &[LinkId], last: ToMember) {
-        if links.is_empty() {
-            return;
+    /// Writes the whole present view to these connections, of the state what each of them lacks, whose copy goes so far,
+    /// and what uses it. Those that lack the same get the same frames.
+    pub(super) fn send_view(&mut self, to: &[(LinkId, Stamp)], last: impl Fn(ViewHead) -> ToMember) {
+        let mut groups: BTreeMap<Option<Stamp>, Vec<LinkId>> = BTreeMap::new();
+        for (link, has) in to {
+            groups.entry(self.state().since(*has)).or_default().push(*link);
         }
-        for forfeits in chunk_forfeits(&self.forfeits) {
-            self.cast(links.to_vec(), ToMember::Forfeits(forfeits));
+        for (since, links) in groups {
+            for forfeits in chunk_forfeits(&self.forfeits) {
+                self.cast(links.clone(), ToMember::Forfeits(forfeits));
+            }
+            for entries in chunk_entries(self.registry.view()) {
+                self.cast(links.clone(), ToMember::Entries(entries));
+            }
+            let values: Vec<_> = self.state().written_since(since).cloned().collect();
+            for value in values {
+                self.cast(links.clone(), ToMember::Value(value));
+            }
+            self.cast(links, last(ViewHead { whole: since.is_none(), ..self.head() }));
         }
-        for entries in chunk_entries(self.registry.view()) {
-            self.cast(links.to_vec(), ToMember::Entries(entries));
-        }
-        self.cast(links.to_vec(), last);
     }
 
-    pub(super) fn welcome_observer(&mut self, link: LinkId) {
-        self.send_view(&[link], ToMember::Welcome(self.welcome(Some(self.head()))));
-        self.set_state(link, LinkState::Observer { welcomed: true });
+    /// Welcomes these as part of the reign, with all there is.
+    pub(super) fn welcome_all(&mut self, links: &[LinkId]) {
+        let whole: Vec<_> = links.iter().map(|link| (*link, Stamp::default())).collect();
+        self.welcome_with(&whole);
+    }
+
+    /// Welcomes these as part of the reign. Their copies of the state go so far.
+    pub(super) fn welcome_with(&mut self, to: &[(LinkId, Stamp)]) {
+        let Welcome { supervisor, pid, .. } = self.welcome(None);
+        self.send_view(to, |view| ToMember::Welcome(Welcome { supervisor, pid, view: Some(view) }));
+    }
+
+    pub(super) fn welcome_observer(&mut self, link: LinkId, id: InstanceId) {
+        self.welcome_all(&[link]);
+        self.set_state(link, LinkState::Observer { id, welcomed: true });
     }
 
     pub(super) fn cast(&mut self, links: Vec<LinkId>, frame: ToMember) {

@@ -103,9 +103,35 @@ fn the_numbers_of_a_reign_lie_above_all_that_anybody_heard_of() {
     let mut window = called(roll(&[1]));
     back(&mut window, 1, 7_000_000_000, &[1]);
     let base = 7_000_000_000 + numbers::STEP;
-    assert_eq!(window.numbers(Token::new(5), 9), (Epoch::new(base), Token::new(base)));
-    let clock = u64::MAX / 2;
-    assert_eq!(window.numbers(Token::new(5), clock), (Epoch::new(clock), Token::new(clock)));
+    for clock in [9, u64::MAX / 2] {
+        let (epoch, token) = window.numbers(id(1), Token::new(5), clock);
+        assert_eq!(token.number(), base.max(clock));
+        assert!(epoch.number() >= token.number() && epoch.number() - token.number() <= 0xffff, "{epoch}");
+    }
+}
+
+#[test]
+fn two_reigns_that_know_nothing_of_each_other_have_different_epochs() {
+    let mut window = called(roll(&[1]));
+    back(&mut window, 1, 7, &[1]);
+    let epochs = [1, 2, 0xffff, 0x10_0000].map(|me| window.numbers(id(me), Token::new(5), 9).0);
+    assert_eq!(BTreeSet::from(epochs).len(), 4);
+}
+
+#[test]
+fn a_survivor_whose_copy_is_on_its_way_is_not_accounted_for() {
+    let mut window = called(roll(&[1, 2]));
+    back(&mut window, 1, 1, &[1, 2]);
+    back(&mut window, 2, 1, &[1, 2]);
+    window.fetching(id(2));
+    assert!(!window.is_complete());
+    window.unaccount(id(2));
+    window.fetched(id(2));
+    assert!(!window.is_complete(), "its connection ended before");
+    back(&mut window, 2, 1, &[1, 2]);
+    window.fetching(id(2));
+    window.fetched(id(2));
+    assert!(window.is_complete());
 }
 
 #[test]
@@ -160,7 +186,7 @@ fn the_limit_ends_whoever_is_missing() {
     assert!(!window.wait(Duration::from_secs(4), Some(Duration::from_secs(5))));
     assert!(!window.wait(Duration::from_secs(4), None), "no limit is never over");
     assert!(window.wait(Duration::from_secs(1), Some(Duration::from_secs(5))));
-    window.expire();
+    assert_eq!(window.expire(), [id(2), id(3)]);
     assert!(window.is_complete() && window.was_limited());
     assert_eq!(window.departed(), [(id(2), EndReason::Evicted), (id(3), EndReason::Evicted)]);
     assert_eq!(window.forfeits(), [(id(3), Tag::new(3))], "what 2 shows nobody knows");

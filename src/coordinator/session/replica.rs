@@ -1,0 +1,166 @@
+//! The own copy of the state, and the writes that were not answered yet.
+//!
+//! The copy counts from the Welcome or Opened that completes it, and then takes one write after the other. It survives
+//! reigns: the next supervisor adopts the best copy that anybody has. See [`crate::coordinator::state`] for why that is
+//! safe.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Connection, Effect, Misplaced, Notice, Session};
+use crate::ident::{Request, Resource, Stamp};
+use crate::wire::message::{Purpose, Put, ToSupervisor, Value, ViewHead};
+
+/// A copy of the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replica {
+    stamp: Stamp,
+    values: BTreeMap<Resource, Value>,
+    /// Values of a copy that is not complete yet.
+    parts: Vec<Value>,
+}
+
+impl Replica {
+    /// How far it goes: the reign, and the last write of it; zero: what it has counts for nothing.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Every key that was ever written; a deleted one has no bytes.
+    pub fn values(&self) -> &BTreeMap<Resource, Value> {
+        &self.values
+    }
+
+    /// The version of a key, also of a deleted one; zero if it was never written.
+    pub fn version(&self, key: &Resource) -> Stamp {
+        self.values.get(key).map_or_else(Stamp::default, |value| value.version)
+    }
+
+    /// Whether a view with this head can be used: of a copy that does not count nothing can be kept.
+    pub(super) fn check(&self, head: &ViewHead) -> Result<(), Misplaced> {
+        if head.whole || self.stamp != Stamp::default() { Ok(()) } else { Err(Misplaced("part of a state")) }
+    }
+
+    /// The parts are complete: which values are others now.
+    fn adopt(&mut self, head: &ViewHead) -> Vec<Value> {
+        self.stamp = Stamp { epoch: head.stamp.epoch, n: head.written };
+        let mut changed = Vec::new();
+        let mut old = if head.whole { std::mem::take(&mut self.values) } else { BTreeMap::new() };
+        for value in std::mem::take(&mut self.parts) {
+            let before = old.remove(&value.key);
+            let before = self.values.insert(value.key.clone(), value.clone()).or(before);
+            if before.is_none_or(|before| before.version != value.version) {
+                changed.push(value);
+            }
+        }
+        // Of what the group has forgotten, or never agreed on, nothing is left, not even a version.
+        changed.extend(old.into_values().map(|value| Value { version: Stamp::default(), bytes: None, ..value }));
+        changed
+    }
+}
+
+impl Session {
+    /// The own copy of the state.
+    pub fn state(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Writes a key, or with `None` deletes it; with `expected` only if the key has that version then. The answer is a
+    /// [`Notice`]: `Stored`, `Conflict`, `Interrupted` or `Denied`. What is to be written, if there is anybody to write
+    /// to: otherwise it is said when a reign is open.
+    pub fn put(
+        &mut self,
+        key: Resource,
+        expected: Option<Stamp>,
+        bytes: Option<Arc<[u8]>>,
+    ) -> (Request, Option<ToSupervisor>) {
+        let request = self.next_request();
+        self.puts.insert(request, Put { request, key, expected, again: None, bytes });
+        (request, if self.is_settled() { self.say_put(request) } else { None })
+    }
+
+    /// Nobody waits for the answer to this write any more. It may have been done, or still be done.
+    pub fn forget_put(&mut self, request: Request) {
+        self.puts.remove(&request);
+    }
+
+    /// The writes that were not answered yet, as they are said the next time.
+    pub fn puts(&self) -> &BTreeMap<Request, Put> {
+        &self.puts
+    }
+
+    fn say_put(&mut self, request: Request) -> Option<ToSupervisor> {
+        let put = self.puts.get_mut(&request)?;
+        let frame = ToSupervisor::Put(put.clone());
+        put.again.get_or_insert(self.replica.version(&put.key));
+        Some(frame)
+    }
+
+    /// Part of a reign, with its copy of the state: what changed is told, and what was not answered is said again.
+    pub(super) fn settle_state(&mut self, head: &ViewHead, effects: &mut Vec<Effect>) {
+        let changed = self.replica.adopt(head);
+        effects.extend(changed.into_iter().map(|value| Effect::Tell(Notice::Written(value))));
+        if self.purpose == Purpose::Observer {
+            // Its connections are not told apart, so that what it said on the last one may still be done after this.
+            self.interrupt_puts(effects);
+        }
+        let requests: Vec<_> = self.puts.keys().copied().collect();
+        effects.extend(requests.into_iter().filter_map(|request| self.say_put(request)).map(Effect::Send));
+    }
+
+    /// What was said under the old id, or on the old connection, is not known to be done. What was not is still to be.
+    pub(super) fn interrupt_puts(&mut self, effects: &mut Vec<Effect>) {
+        let said = self.puts.iter().filter(|(_, put)| put.again.is_some());
+        let said: Vec<_> = said.map(|(request, _)| *request).collect();
+        for request in said {
+            self.answered(request, Notice::Interrupted(request), effects);
+        }
+    }
+
+    /// The values stay to be read; nobody adopts them any more.
+    pub(super) fn forget_state(&mut self, effects: &mut Vec<Effect>) {
+        self.replica.stamp = Stamp::default();
+        self.replica.parts.clear();
+        self.interrupt_puts(effects);
+    }
+
+    pub(super) fn forget_parts(&mut self) {
+        self.replica.parts.clear();
+    }
+
+    /// A part of a copy, or the next write.
+    pub(super) fn value(&mut self, value: Value, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
+        if self.standing != Connection::Settled {
+            self.replica.parts.push(value);
+            return Ok(());
+        }
+        let last = self.replica.stamp;
+        if last.n.checked_add(1).is_none_or(|n| value.version != Stamp { n, ..last }) {
+            return Err(Misplaced("value out of order"));
+        }
+        self.replica.stamp = value.version;
+        self.replica.values.insert(value.key.clone(), value.clone());
+        effects.push(Effect::Tell(Notice::Written(value)));
+        Ok(())
+    }
+
+    /// The new supervisor wants the copy.
+    pub(super) fn fetched(&self, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
+        if self.standing != Connection::Welcomed {
+            return Err(Misplaced("fetch outside a window"));
+        }
+        let values = self.replica.values.values().cloned().map(ToSupervisor::Value);
+        effects.extend(values.chain([ToSupervisor::StateEnd]).map(Effect::Send));
+        Ok(())
+    }
+
+    /// A write was answered. The answer to one that nobody waits for any more is none.
+    pub(super) fn answered(&mut self, request: Request, notice: Notice, effects: &mut Vec<Effect>) {
+        if self.puts.remove(&request).is_some() {
+            effects.push(Effect::Tell(notice));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! How the state reaches the instances: which copy a reign begins with, who is told of a write, and when it is done.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::state::{Outcome, State, Unfit, limit_of};
+use super::{Awaiting, LinkId, Phase, Supervisor};
+use crate::ident::{Epoch, InstanceId, Request, Resource, Stamp};
+use crate::wire::message::{Put, Refusal, ToMember, Value};
+
+/// The state and what is under way of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Writes {
+    /// While the window is open: the best copy that has arrived.
+    pub(super) state: State,
+    /// How far the copies of the survivors go.
+    brought: BTreeMap<InstanceId, Stamp>,
+    /// Copies on their way.
+    fetches: BTreeMap<LinkId, State>,
+    /// Writes that came before the reign was open, in their order, and what they cost.
+    kept: Vec<(LinkId, InstanceId, Put)>,
+    kept_bytes: usize,
+    /// The last write that was said on each connection: one that does not rise was said already.
+    said: BTreeMap<LinkId, Request>,
+    /// Writes that are done and not acknowledged, in their order. So who is awaited for one is awaited for all after it,
+    /// unless the connection ends.
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Pending {
+    awaiting: Awaiting,
+    writer: LinkId,
+    request: Request,
+    version: Stamp,
+    /// The limit that it sets, which counts from the acknowledgement.
+    limit: Option<(Resource, u32)>,
+}
+
+impl Writes {
+    pub(super) fn begin(&mut self, epoch: Epoch) {
+        self.state.begin(epoch);
+        self.brought.clear();
+    }
+
+    /// How far the copy of a survivor goes.
+    pub(super) fn brought(&self, id: InstanceId) -> Stamp {
+        self.brought.get(&id).copied().unwrap_or_default()
+    }
+
+    pub(super) fn is_fetching(&self, link: LinkId) -> bool {
+        self.fetches.contains_key(&link)
+    }
+
+    pub(super) fn written(&mut self, link: LinkId, count: u64) {
+        for pending in &mut self.pending {
+            match pending.awaiting.get(&link) {
+                Some(needed) if *needed > count => break,
+                Some(_) => drop(pending.awaiting.remove(&link)),
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn forget_link(&mut self, link: LinkId) {
+        self.fetches.remove(&link);
+        self.said.remove(&link);
+        for pending in &mut self.pending {
+            pending.awaiting.remove(&link);
+        }
+    }
+}
+
+impl Supervisor {
+    /// The state; while the window is open, the best copy so far.
+    pub fn state(&self) -> &State {
+        &self.writes.state
+    }
+
+    // ------------------------------------------------------------------------------------------------ before opening
+
+    /// A survivor is back. If its copy is newer than all before, it is accounted for only with it.
+    pub(super) fn weigh_copy(&mut self, link: LinkId, id: InstanceId, stamp: Stamp) {
+        self.writes.brought.insert(id, stamp);
+        let wanted = if self.rules.newest_copy { stamp > self.writes.state.stamp() } else { link == LinkId::LOCAL };
+        if let (Phase::Window(window), true) = (&mut self.phase, wanted) {
+            window.fetching(id);
+            self.writes.fetches.insert(link, State::copy(stamp));
+            self.send(link, ToMember::Fetch);
+        }
+    }
+
+    /// A value of a copy that was asked for.
+    pub(super) fn fetched_value(&mut self, link: LinkId, value: Value) {
+        let taken = self.writes.fetches.get_mut(&link).map(|copy| copy.take(value));
+        let why = match taken {
+            Some(Ok(())) => return,
+            Some(Err(why)) => why.to_string().into(),
+            None => "value that was not asked for".into(),
+        };
+        self.refuse(link, Refusal::Protocol(why));
+    }
+
+    /// A copy that was asked for is complete.
+    pub(super) fn fetched(&mut self, link: LinkId, id: InstanceId) {
+        let Some(copy) = self.writes.fetches.remove(&link) else {
+            return self.refuse(link, Refusal::Protocol("end of a state that was not asked for".into()));
+        };
+        // The window may have been closed without it; then it got what it lacks from there.
+        let Phase::Window(window) = &mut self.phase else { return };
+        if copy.stamp() > self.writes.state.stamp() {
+            self.writes.state = copy;
+        }
+        window.fetched(id);
+    }
+
+    /// The limits of the adopted copy, by which claims are judged.
+    pub(super) fn adopt_limits(&mut self) {
+        for (name, limit) in self.writes.state.limits() {
+            self.grants.resize(name, limit);
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------------------- writes
+
+    /// Somebody with a view writes.
+    pub(super) fn put(&mut self, link: LinkId, writer: InstanceId, put: Put) {
+        let last = self.writes.said.insert(link, put.request);
+        if let Some(last) = last.filter(|last| *last >= put.request) {
+            // Its first saying is answered, and for both.
+            self.writes.said.insert(link, last);
+            return;
+        }
+        match self.phase {
+            Phase::Open => self.write(link, writer, put),
+            Phase::Opening(_) => self.keep(link, writer, put),
+            Phase::Window(_) => self.refuse(link, Refusal::Protocol("put before the window is closed".into())),
+            Phase::Frozen => {}
+        }
+    }
+
+    /// Nothing is written before the reign is open. Until then it is kept, as long as that costs no more than the state.
+    fn keep(&mut self, link: LinkId, writer: InstanceId, put: Put) {
+        let cost = put.bytes.as_ref().map_or(0, |bytes| bytes.len()) + State::KEY_COST;
+        if self.writes.kept_bytes + cost > State::SIZE_LIMIT {
+            return self.send(link, ToMember::Denied(put.request, Unfit::Full.to_string().into()));
+        }
+        self.writes.kept_bytes += cost;
+        self.writes.kept.push((link, writer, put));
+    }
+
+    /// The reign is open.
+    pub(super) fn write_kept(&mut self) {
+        self.writes.kept_bytes = 0;
+        for (link, writer, put) in std::mem::take(&mut self.writes.kept) {
+            self.write(link, writer, put);
+        }
+    }
+
+    fn write(&mut self, link: LinkId, writer: InstanceId, put: Put) {
+        let compared = self.rules.resubmissions_are_compared;
+        let known = if compared { self.writes.state.known(writer, &put) } else { None };
+        let request = put.request;
+        match known.unwrap_or_else(|| self.writes.state.put(writer, &put)) {
+            Outcome::Stored(value) => {
+                let limit = limit_of(&value).map(|limit| (value.key.clone(), limit));
+                let version = value.version;
+                self.cast(self.viewers(None), ToMember::Value(value));
+                self.await_write(Pending { awaiting: Awaiting::new(), writer: link, request, version, limit });
+            }
+            // Its value is on its way to everyone like any other.
+            Outcome::Known(version) => {
+                self.await_write(Pending { awaiting: Awaiting::new(), writer: link, request, version, limit: None });
+            }
+            Outcome::Conflict(version) => self.send(link, ToMember::Conflict(request, version)),
+            Outcome::Interrupted => self.send(link, ToMember::Interrupted(request)),
+            Outcome::Refused(why) => self.send(link, ToMember::Denied(request, why.to_string().into())),
+        }
+    }
+
+    /// A write is done when all that was sent so far has been written to everyone welcomed before. Observers do not
+    /// count, nor does a connection that ends.
+    fn await_write(&mut self, mut pending: Pending) {
+        if self.rules.acknowledged_when_written {
+            pending.awaiting = self.await_writes(self.members().into_iter());
+        }
+        self.writes.pending.push_back(pending);
+    }
+
+    /// Acknowledges what has been written to everyone by now, and says whether there was any.
+    pub(super) fn acknowledge(&mut self) -> bool {
+        let mut any = false;
+        while self.writes.pending.front().is_some_and(|pending| pending.awaiting.is_empty()) {
+            let Some(done) = self.writes.pending.pop_front() else { break };
+            if let Some((name, limit)) = done.limit {
+                self.grants.resize(&name, limit);
+            }
+            self.send(done.writer, ToMember::Stored(done.request, done.version));
+            any = true;
+        }
+        any
+    }
+
+    /// Panics with a sentence if the state or what is under way of it contradicts itself. For tests, simulation, fuzzing.
+    pub fn check_invariants(&self) {
+        self.writes.state.check_invariants();
+        self.writes.fetches.values().for_each(State::check_invariants);
+        let open = matches!(self.phase, Phase::Open | Phase::Frozen);
+        assert!(open || self.writes.pending.is_empty(), "there are writes before the reign is open");
+        for pending in &self.writes.pending {
+            assert!(pending.version <= self.writes.state.stamp(), "a write is acknowledged that was not done");
+            assert!(pending.awaiting.keys().all(|link| self.links.contains_key(link)), "who is gone is waited for");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
