@@ -4,11 +4,12 @@
 //!
 //! Reading order: [`session`] (the member half that every instance has), [`submission`] (what a member brings to a new
 //! supervisor), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
-//! there), [`supervisor`] (the machine that ties them together), [`grants`] (who holds what), [`election`] (how one
-//! instance races for the port).
+//! there), [`supervisor`] (the machine that ties them together), [`grants`] (who holds what), [`barriers`] (who waits
+//! for whom), [`election`] (how one instance races for the port).
 
 #![allow(clippy::exhaustive_enums, reason = "hidden from users; the runtime must answer every case")]
 
+pub mod barriers;
 pub mod election;
 pub mod grants;
 pub mod registry;

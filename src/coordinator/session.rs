@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::arrivals::Arrivals;
+pub use self::arrivals::GiveUp;
 pub use self::claims::{Claim, Hold};
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
@@ -14,6 +16,7 @@ use crate::wire::message::{
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
+mod arrivals;
 mod claims;
 
 /// One instance as a member.
@@ -44,6 +47,8 @@ pub struct Session {
     forfeit_parts: Vec<Forfeit>,
     /// The claim table: the truth about what this instance holds and waits for.
     claims: BTreeMap<Request, Claim>,
+    /// The same for barriers.
+    arrivals: Arrivals,
     requests: u64,
     rules: Rules,
 }
@@ -140,6 +145,7 @@ impl Session {
             parts: Vec::new(),
             forfeit_parts: Vec::new(),
             claims: BTreeMap::new(),
+            arrivals: Arrivals::default(),
             requests: 0,
             rules: Rules::ALL,
         }
@@ -244,6 +250,10 @@ impl Session {
             frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
             frames.extend(self.claims.values().map(Claim::frame));
         }
+        if self.rules.completed_is_claimed {
+            // Also of a newcomer that was somebody else before.
+            frames.extend(self.arrivals.claims());
+        }
         frames.push(ToSupervisor::ClaimsEnd);
         frames
     }
@@ -266,6 +276,7 @@ impl Session {
 
     /// Takes a new id, after [`Effect::Rename`].
     pub fn rename(&mut self, id: InstanceId) {
+        self.arrivals.rename(self.id, id);
         self.id = id;
     }
 
@@ -301,8 +312,11 @@ impl Session {
                 if matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
                     self.claims.remove(&request);
                 }
+                self.refused(request);
                 effects.push(Effect::Tell(Notice::Denied(request, reason)));
             }
+            ToMember::Complete(generation) => self.completed(generation)?,
+            ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
             ToMember::Leave(sort) => {
                 // The successor finds its presence closed and would take that for a failure.
                 if let (LeaveSort::Leaving, Some(id)) = (sort, self.supervisor) {
@@ -314,8 +328,6 @@ impl Session {
             ToMember::Value(_)
             | ToMember::Stored(..)
             | ToMember::Conflict(..)
-            | ToMember::Complete(_)
-            | ToMember::Go(..)
             | ToMember::Fetch
             | ToMember::Interrupted(_)
             | ToMember::Locks(_)
@@ -381,6 +393,7 @@ impl Session {
                 Some(_) => {}
             }
         }
+        self.arrive_again(effects);
     }
 
     fn changed(&mut self, delta: Delta, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::barriers::Barriers;
 use super::grants::Grants;
 use super::registry::{Place, Registry};
 use super::rules::Rules;
@@ -17,6 +18,7 @@ use crate::wire::message::{EndReason, Forfeit, LeaveSort, Refusal, ToMember, ToS
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
 mod handshake;
+mod meeting;
 mod opening;
 mod view;
 
@@ -79,6 +81,9 @@ pub struct Supervisor {
     phase: Phase,
     registry: Registry,
     grants: Grants,
+    barriers: Barriers,
+    /// Which completions of barriers have not reached their waiters yet.
+    unwritten: meeting::Unwritten,
     head: ViewHead,
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
@@ -143,6 +148,8 @@ impl Supervisor {
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
             grants: Grants::new(),
+            barriers: Barriers::new(rules),
+            unwritten: meeting::Unwritten::new(),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
@@ -165,6 +172,11 @@ impl Supervisor {
     /// The grants.
     pub fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// The barriers.
+    pub fn barriers(&self) -> &Barriers {
+        &self.barriers
     }
 
     /// The reign's epoch; `None` while the window is open.
@@ -342,6 +354,7 @@ impl Supervisor {
             outstanding(awaiting);
         }
         self.round.as_mut().map(outstanding);
+        self.completes_written(link, count);
         self.progress();
     }
 
@@ -428,14 +441,18 @@ impl Supervisor {
     fn member_frame(&mut self, link: LinkId, id: InstanceId, frame: ToSupervisor) {
         match frame {
             ToSupervisor::Acquire(want) => self.grants.acquire(id, want),
-            ToSupervisor::Cancel(request) => self.grants.cancel(id, request),
+            ToSupervisor::Cancel(request) => {
+                // Locks and barriers share the numbers of requests.
+                self.grants.cancel(id, request);
+                self.barriers.cancel(id, request);
+            }
             ToSupervisor::Release(request) => self.grants.release(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
             ToSupervisor::Pong(_) => {}
             ToSupervisor::Put(put) => self.send(link, ToMember::Denied(put.request, NOT_SERVED.into())),
-            ToSupervisor::Arrive(arrive) => self.send(link, ToMember::Denied(arrive.request, NOT_SERVED.into())),
+            ToSupervisor::Arrive(arrive) => self.barriers.arrive(id, arrive),
             _ => self.refuse(link, Refusal::Protocol("handshake frame after the handshake".into())),
         }
     }
@@ -459,6 +476,7 @@ impl Supervisor {
             }
             self.registry.remove(id);
             self.grants.forget(id);
+            self.barriers.end(id);
             return;
         }
         match place {
@@ -468,11 +486,13 @@ impl Supervisor {
                 self.forget_claimant(id);
                 self.registry.remove(id);
                 self.grants.forget(id);
+                self.barriers.end(id);
             }
             Place::Named(_) => self.end(id, EndReason::Failed),
             Place::Here(_) => {
                 self.registry.move_to(id, Place::Aside(Duration::ZERO));
                 self.grants.set_ready(id, false);
+                self.barriers.set_ready(id, false);
                 self.announce(&[id], Vec::new(), None);
             }
             Place::Aside(_) => {}
@@ -487,6 +507,7 @@ impl Supervisor {
         }
         let Some(member) = self.registry.remove(id) else { return };
         self.grants.end(id, reason != EndReason::Left);
+        self.barriers.end(id);
         let named = !matches!(member.place, Place::Parked(_));
         if named && !self.is_window_open() {
             self.announce(&[], vec![(id, reason)], None);
@@ -556,8 +577,9 @@ impl Supervisor {
         if let Some(awaiting) = &mut self.round {
             awaiting.remove(&link);
         }
+        self.unwritten.remove(&link);
     }
 }
 
 /// The answer to requests whose frames the wire names but which this supervisor has no machine for.
-const NOT_SERVED: &str = "this supervisor does not serve state or barriers";
+const NOT_SERVED: &str = "this supervisor does not serve state";

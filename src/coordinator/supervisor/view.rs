@@ -53,7 +53,7 @@ impl Supervisor {
         self.set_state(link, LinkState::Observer { welcomed: true });
     }
 
-    fn cast(&mut self, links: Vec<LinkId>, frame: ToMember) {
+    pub(super) fn cast(&mut self, links: Vec<LinkId>, frame: ToMember) {
         let open = |link: &LinkId| {
             self.links.get_mut(link).filter(|found| found.state != LinkState::Closing).map(|found| found.sent += 1)
         };
