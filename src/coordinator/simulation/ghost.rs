@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::session::{Claim, Notice};
 use super::super::supervisor::Supervisor;
 use super::Clock;
+use super::meetings::Meetings;
 use super::world::{World, lock_name, owner};
 use crate::ident::{Epoch, InstanceId, Request, Stamp, Ticket, Token};
 use crate::wire::message::{Abandoned, Mode, ToMember};
@@ -14,6 +15,7 @@ use crate::wire::message::{Abandoned, Mode, ToMember};
 pub(super) struct Ghost {
     pub(super) locks: [Seen; 2],
     pub(super) slots: Vec<Notes>,
+    pub(super) meetings: Meetings,
     /// With which view each id became a member.
     born: BTreeMap<InstanceId, Stamp>,
     /// Ids that a supervisor has given up.
@@ -69,6 +71,7 @@ impl Ghost {
         Self {
             locks: [Seen::default(); 2],
             slots: vec![Notes::default(); slots],
+            meetings: Meetings::default(),
             born: BTreeMap::new(),
             given_up: BTreeSet::new(),
             opened: None,
@@ -158,6 +161,9 @@ impl World {
                     }
                 }
             }
+            Notice::Passed(request, leads) => self.ghost_passed(i, request, leads),
+            Notice::Denied(request, why) => self.fail(format!("DENIED: {request} of {i}: {why}")),
+            Notice::Forfeited => self.ghost_excuse_waits(i),
             Notice::Reign(..) => {
                 self.ghost.born.entry(id).or_insert(stamp);
             }

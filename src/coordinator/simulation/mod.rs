@@ -6,6 +6,7 @@
 mod findings;
 mod ghost;
 mod invariants;
+mod meetings;
 mod member;
 mod noise;
 mod possible;
@@ -31,6 +32,11 @@ struct Config {
     held: Option<u8>,
     /// How often each instance may ask.
     acquires: u8,
+    barriers: u8,
+    parties: u32,
+    /// How often each instance may arrive at barriers, and with how many calls at once.
+    arrives: u8,
+    callers: u8,
     faults: [u8; Fault::COUNT],
     /// How many frames a receiver's buffer holds.
     capacity: usize,
@@ -63,6 +69,7 @@ enum Fault {
     Resign,
     FailStop,
     GiveUp,
+    TimeOut,
     Limit,
 }
 
@@ -80,6 +87,10 @@ impl Config {
         shared: false,
         held: None,
         acquires: 1,
+        barriers: 0,
+        parties: 2,
+        arrives: 0,
+        callers: 1,
         faults: [0; Fault::COUNT],
         capacity: 99,
         slices: 1,

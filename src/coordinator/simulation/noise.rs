@@ -51,9 +51,14 @@ fn sort(chance: &mut Chance) -> NameSort {
     [NameSort::Known, NameSort::Heard][chance.below(2)]
 }
 
+fn generation(chance: &mut Chance) -> Generation {
+    let waiters = (0..chance.below(4)).map(|_| (id(chance), request(chance))).collect();
+    Generation { name: lock_name(chance.below(2) as u8).name, number: stamp(chance), waiters }
+}
+
 fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
     let c = chance;
-    match c.below(21) {
+    match c.below(24) {
         0..4 => ToSupervisor::Hello(Hello {
             wire: if c.below(30) == 0 { 9 } else { 1 },
             purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
@@ -82,6 +87,11 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         17 => ToSupervisor::Release(request(c)),
         18 => ToSupervisor::Decline(request(c)),
         19 => ToSupervisor::Forfeits(vec![forfeit(c), forfeit(c)]),
+        20 | 21 => {
+            let parties = c.below(4) as u32;
+            ToSupervisor::Arrive(Arrive { request: request(c), name: lock_name(c.below(2) as u8).name, parties })
+        }
+        22 => ToSupervisor::Completed(generation(c)),
         _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
     }
 }
@@ -95,7 +105,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         written: number(c),
         whole: c.below(2) == 0,
     };
-    match c.below(15) {
+    match c.below(18) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -119,6 +129,8 @@ fn to_member(chance: &mut Chance) -> ToMember {
         11 => ToMember::Lost(request(c)),
         12 => ToMember::Denied(request(c), "".into()),
         13 => ToMember::Forfeits(vec![forfeit(c)]),
+        14 | 15 => ToMember::Complete(generation(c)),
+        16 => ToMember::Go(request(c), c.below(2) == 0),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -159,6 +171,7 @@ fn a_supervisor_bears_whatever_its_peers_say() {
             }
             supervisor.take_outputs();
             supervisor.grants().check_invariants();
+            supervisor.barriers().check_invariants();
         }
     }
 }
@@ -170,12 +183,15 @@ fn a_member_bears_whatever_its_supervisor_says() {
         let c = &mut chance;
         let mut session = new_session(&Config::SMALL, InstanceId::new(1000));
         for _ in 0..100 {
-            match c.below(12) {
+            match c.below(15) {
                 0 => drop(session.hello()),
                 1 => session.disconnected(),
                 2 => drop(session.acquire(lock_name(0), Mode::Exclusive)),
                 3 => drop(session.cancel(request(c))),
                 4 => drop(session.release(request(c))),
+                5 => drop(session.arrive(lock_name(0).name, 2)),
+                6 => drop(session.give_up(request(c))),
+                7 if c.below(4) == 0 => session.rename(id(c)),
                 _ => drop(session.receive(to_member(c))),
             }
         }

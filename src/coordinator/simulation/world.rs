@@ -36,6 +36,10 @@ pub(super) enum Action {
     Share(u8, u8),
     Release(u8, u8),
     Cancel(u8, u8),
+    /// Waits at a barrier.
+    Arrive(u8, u8),
+    /// Gives up the wait at a barrier that has lasted longest.
+    TimeOut(u8),
     Kill(u8),
     Stop(u8),
     Continue(u8),
@@ -72,6 +76,7 @@ pub(super) struct Instance {
     pub(super) attempt: u16,
     pub(super) generation: u64,
     pub(super) acquired: u8,
+    pub(super) arrived: u8,
     /// It was stopped while its window was open.
     pub(super) slept: bool,
     /// The kernel was not asked yet who is there.
@@ -172,6 +177,7 @@ impl World {
             attempt: 0,
             generation: 0,
             acquired: 0,
+            arrived: 0,
             slept: false,
             uncalled: false,
             retiring: None,
