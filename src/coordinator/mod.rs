@@ -5,10 +5,12 @@
 //! Reading order: [`session`] (the member half that every instance has), [`submission`] (what a member brings to a new
 //! supervisor), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
 //! there), [`numbers`] (its epoch and its tokens), [`supervisor`] (the machine that ties them together), [`grants`] (who
-//! holds what), [`state`] (the values that everybody has a copy of), [`election`] (how one instance races for the port).
+//! holds what), [`barriers`] (who waits for whom), [`state`] (the values that everybody has a copy of), [`election`] (how
+//! one instance races for the port).
 
 #![allow(clippy::exhaustive_enums, reason = "hidden from users; the runtime must answer every case")]
 
+pub mod barriers;
 pub mod election;
 pub mod grants;
 pub mod numbers;

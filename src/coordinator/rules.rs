@@ -45,6 +45,10 @@ pub struct Rules {
     pub epochs_are_unique: bool,
     /// A membership has a new tag before its owner says hello, not only when it is part of a new reign.
     pub new_tag_before_hello: bool,
+    /// Nobody passes a barrier before everyone who waits there was written that it may.
+    pub complete_before_go: bool,
+    /// Who knows that a barrier is complete and has not passed tells the next supervisor.
+    pub completed_is_claimed: bool,
 }
 
 impl Rules {
@@ -69,5 +73,7 @@ impl Rules {
         resubmissions_are_compared: true,
         epochs_are_unique: true,
         new_tag_before_hello: true,
+        complete_before_go: true,
+        completed_is_claimed: true,
     };
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::arrivals::Arrivals;
+pub use self::arrivals::GiveUp;
 pub use self::claims::{Claim, Hold};
 pub use self::replica::Replica;
 use self::survey::Surveys;
@@ -17,6 +19,7 @@ use crate::wire::message::{
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
+mod arrivals;
 mod claims;
 mod replica;
 mod survey;
@@ -55,6 +58,8 @@ pub struct Session {
     replica: Replica,
     /// Writes that were not answered yet.
     puts: BTreeMap<Request, Put>,
+    /// The same for barriers.
+    arrivals: Arrivals,
     requests: u64,
     rules: Rules,
 }
@@ -155,6 +160,7 @@ impl Session {
             surveys: Surveys::default(),
             replica: Replica::default(),
             puts: BTreeMap::new(),
+            arrivals: Arrivals::default(),
             requests: 0,
             rules: Rules::ALL,
         }
@@ -265,6 +271,10 @@ impl Session {
             frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
             frames.extend(self.claims.values().map(Claim::frame));
         }
+        if self.rules.completed_is_claimed {
+            // Also of a newcomer that was somebody else before.
+            frames.extend(self.arrivals.claims());
+        }
         frames.push(ToSupervisor::ClaimsEnd);
         frames
     }
@@ -289,6 +299,7 @@ impl Session {
 
     /// Takes a new id, after [`Effect::Rename`].
     pub fn rename(&mut self, id: InstanceId) {
+        self.arrivals.rename(self.id, id);
         self.id = id;
     }
 
@@ -329,8 +340,11 @@ impl Session {
                     self.claims.remove(&request);
                 }
                 self.puts.remove(&request);
+                self.refused(request);
                 effects.push(Effect::Tell(Notice::Denied(request, reason)));
             }
+            ToMember::Complete(generation) => self.completed(generation)?,
+            ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
             ToMember::Leave(sort) => {
                 // The successor finds its presence closed and would take that for a failure.
                 if let (LeaveSort::Leaving, Some(id)) = (sort, self.supervisor) {
@@ -350,9 +364,6 @@ impl Session {
                 self.answered(request, Notice::Conflict(request, version), &mut effects);
             }
             ToMember::Interrupted(request) => self.answered(request, Notice::Interrupted(request), &mut effects),
-            ToMember::Complete(_) | ToMember::Go(..) => {
-                return Err(Misplaced("answer to a request that was not made"));
-            }
         }
         Ok(effects)
     }
@@ -418,6 +429,7 @@ impl Session {
             }
         }
         self.settle_state(&head, effects);
+        self.arrive_again(effects);
     }
 
     fn rebased(&mut self, base: Token) -> Result<(), Misplaced> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ident::InstanceId;
-use crate::wire::message::{EndReason, Forfeit, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
+use crate::wire::message::{EndReason, Forfeit, Generation, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
 
 /// The frames from `Hello` to `ClaimsEnd`, as one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Submission {
     pub held: Vec<HeldClaim>,
     /// What it waits for.
     pub wants: Vec<WantClaim>,
+    /// Of which barriers it knows that it may pass.
+    pub completed: Vec<Generation>,
 }
 
 /// What a frame did to a submission.
@@ -52,6 +54,7 @@ impl Submission {
             departed: BTreeMap::new(),
             held: Vec::new(),
             wants: Vec::new(),
+            completed: Vec::new(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Submission {
             }
             ToSupervisor::Held(claim) => self.held.push(claim),
             ToSupervisor::Wants(claim) => self.wants.push(claim),
+            ToSupervisor::Completed(generation) => self.completed.push(generation),
             ToSupervisor::ClaimsEnd => return Gathered::Complete,
             _ => return Gathered::Misplaced("frame before the end of the claims"),
         }
@@ -79,6 +83,7 @@ impl Submission {
 
     fn items(&self) -> usize {
         let names = self.known.len() + self.heard.len() + self.forfeits.len() + self.departed.len();
-        names + self.held.len() + self.wants.len()
+        let completed: usize = self.completed.iter().map(|generation| 1 + generation.waiters.len()).sum();
+        names + self.held.len() + self.wants.len() + completed
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::writes::Writes;
+use super::barriers::Barriers;
 use super::grants::Grants;
 use super::registry::{Place, Registry};
 use super::rules::Rules;
@@ -19,6 +20,7 @@ use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
 mod base;
 mod handshake;
+mod meeting;
 mod opening;
 mod survey;
 mod view;
@@ -84,6 +86,9 @@ pub struct Supervisor {
     registry: Registry,
     grants: Grants,
     writes: Writes,
+    barriers: Barriers,
+    /// Which completions of barriers have not reached their waiters yet.
+    unwritten: meeting::Unwritten,
     head: ViewHead,
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
@@ -155,6 +160,8 @@ impl Supervisor {
             registry: Registry::default(),
             grants: Grants::new().with_step(rules.step),
             writes: Writes::default(),
+            barriers: Barriers::new(rules),
+            unwritten: meeting::Unwritten::new(),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
@@ -179,6 +186,11 @@ impl Supervisor {
     /// The grants.
     pub fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// The barriers.
+    pub fn barriers(&self) -> &Barriers {
+        &self.barriers
     }
 
     /// The reign's epoch; `None` while the window is open.
@@ -369,6 +381,7 @@ impl Supervisor {
         if let Some(found) = self.links.get_mut(&link) {
             found.written = found.written.max(count);
         }
+        self.completes_written(link, count);
         self.progress();
     }
 
@@ -476,7 +489,11 @@ impl Supervisor {
     fn member_frame(&mut self, link: LinkId, id: InstanceId, frame: ToSupervisor) {
         match frame {
             ToSupervisor::Acquire(want) => self.grants.acquire(id, want),
-            ToSupervisor::Cancel(request) => self.grants.cancel(id, request),
+            ToSupervisor::Cancel(request) => {
+                // Locks and barriers share the numbers of requests.
+                self.grants.cancel(id, request);
+                self.barriers.cancel(id, request);
+            }
             ToSupervisor::Release(request) => self.grants.release(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
             ToSupervisor::Inquire(request) => self.grants.inquire(id, request),
@@ -487,7 +504,7 @@ impl Supervisor {
             ToSupervisor::Put(put) => self.put(link, id, put),
             ToSupervisor::Value(value) => self.fetched_value(link, value),
             ToSupervisor::StateEnd => self.fetched(link, id),
-            ToSupervisor::Arrive(arrive) => self.send(link, ToMember::Denied(arrive.request, NOT_SERVED.into())),
+            ToSupervisor::Arrive(arrive) => self.barriers.arrive(id, arrive),
             _ => self.refuse(link, Refusal::Protocol("handshake frame after the handshake".into())),
         }
     }
@@ -511,6 +528,7 @@ impl Supervisor {
             }
             self.registry.remove(id);
             self.grants.forget(id);
+            self.barriers.end(id);
             return;
         }
         match place {
@@ -520,11 +538,13 @@ impl Supervisor {
                 self.forget_claimant(id);
                 self.registry.remove(id);
                 self.grants.forget(id);
+                self.barriers.end(id);
             }
             Place::Named(_) => self.end(id, EndReason::Failed),
             Place::Here(_) => {
                 self.registry.move_to(id, Place::Aside(Duration::ZERO));
                 self.grants.set_ready(id, false);
+                self.barriers.set_ready(id, false);
                 self.announce(&[id], Vec::new(), None);
             }
             Place::Aside(_) => {}
@@ -539,6 +559,7 @@ impl Supervisor {
         }
         let Some(member) = self.registry.remove(id) else { return };
         self.grants.end(id, reason != EndReason::Left);
+        self.barriers.end(id);
         let named = !matches!(member.place, Place::Parked(_));
         if named && !self.is_window_open() {
             self.announce(&[], vec![(id, reason)], None);
@@ -613,8 +634,6 @@ impl Supervisor {
         }
         self.surveys.remove(&link);
         self.writes.forget_link(link);
+        self.unwritten.remove(&link);
     }
 }
-
-/// The answer to requests whose frames the wire names but which this supervisor has no machine for.
-const NOT_SERVED: &str = "this supervisor does not serve barriers";

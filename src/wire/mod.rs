@@ -79,6 +79,8 @@
 //! but it may already Cancel, Release and Decline what it claimed. It sends no Put before the Welcome or Opened that
 //! carries a view.
 //!
+//! A newcomer says of all these at most Completed\*: it may have had another id before, which forfeited.
+//!
 //! The supervisor answers one of these:
 //!
 //! - Refused, and closes.
@@ -148,11 +150,13 @@
 //! **13 Value**: resource of the key, stamp version, id writer, request of the writer, option value (none: deleted). From a
 //! member that was asked to Fetch: a state value that it has, of a version not above its copy's stamp.
 //!
-//! **14 Arrive**: request, name of the barrier, u32 parties, at least 1. From a member that waits at a barrier, and again
-//! after each Opened or Welcome until it may pass. Complete and Go, or Denied follows.
+//! **14 Arrive**: request, name of the barrier, u32 parties, 1 to 4096. From a member that waits at a barrier, and again,
+//! once, after each Opened or Welcome with a view until it may pass: only what was said on the present connection counts.
+//! Complete and Go, or Denied follows.
 //!
 //! **15 Completed**: name of the barrier, stamp generation, list of (id, request). From a joining member that had Complete
-//! and no Go yet: these requests are let go when they are said again.
+//! and no Go yet. Whom it names and who is there is written Complete, unless it said Completed itself; then all are let go
+//! as they say Arrive again. Who has forfeited since puts its requests at the end, under its new id.
 //!
 //! **16 Leave**: nothing. From whoever leaves; the end of the connection follows and is no failure.
 //!
@@ -211,9 +215,12 @@
 //!
 //! **78 Conflict**: request, stamp. To a writer: the key has this version and not the expected one.
 //!
-//! **79 Complete**: as 15. To every waiter of the generation, before any Go.
+//! **79 Complete**: as 15. To every waiter of the generation; Go to any of them follows when it was written to all that
+//! have not ended. From then on the wait cannot be given up. It may name requests that have passed or were given up.
 //!
-//! **80 Go**: request, bool leader. To a waiter: the barrier lets it pass.
+//! **80 Go**: request, bool leader. To a waiter that has had Complete and has said Arrive on this connection: the barrier
+//! lets it pass. At most one of a generation leads: the first in the list, or the next if that one ended or gave up
+//! before any Go was written.
 //!
 //! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate. The end of the connection follows.
 //!

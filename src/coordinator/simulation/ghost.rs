@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::session::{Claim, Notice};
 use super::super::supervisor::Supervisor;
 use super::Clock;
+use super::meetings::Meetings;
 use super::state;
 use super::world::{World, lock_name, owner};
 use crate::ident::{Epoch, InstanceId, Request, Stamp, Ticket, Token};
@@ -16,6 +17,7 @@ pub(super) struct Ghost {
     pub(super) locks: [Seen; 2],
     pub(super) slots: Vec<Notes>,
     pub(super) state: state::Seen,
+    pub(super) meetings: Meetings,
     /// With which view each id became a member.
     born: BTreeMap<InstanceId, Stamp>,
     /// Ids that a supervisor has given up.
@@ -76,6 +78,7 @@ impl Ghost {
             locks: [Seen::default(); 2],
             slots: vec![Notes::default(); slots],
             state: state::Seen::new(slots),
+            meetings: Meetings::default(),
             born: BTreeMap::new(),
             given_up: BTreeSet::new(),
             opened: None,
@@ -166,6 +169,9 @@ impl World {
                     }
                 }
             }
+            Notice::Passed(request, leads) => self.ghost_passed(i, request, leads),
+            Notice::Denied(request, why) => self.fail(format!("DENIED: {request} of {i}: {why}")),
+            Notice::Forfeited => self.ghost_excuse_waits(i),
             Notice::Reign(..) => {
                 self.ghost.born.entry(id).or_insert(stamp);
             }

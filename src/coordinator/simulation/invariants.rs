@@ -105,6 +105,9 @@ impl World {
         if ids != there {
             return Some(format!("REGISTRY WRONG: {there:?}, alive {ids:?}"));
         }
+        if let Some(bad) = self.unrest_at_barriers(supervisor) {
+            return Some(bad);
+        }
         let view = supervisor.registry().view();
         for (i, instance) in living {
             let session = &instance.session;

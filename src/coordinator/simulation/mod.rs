@@ -7,6 +7,7 @@ mod copies;
 mod findings;
 mod ghost;
 mod invariants;
+mod meetings;
 mod member;
 mod noise;
 mod possible;
@@ -35,6 +36,11 @@ struct Config {
     acquires: u8,
     /// How often each instance may write to the state.
     puts: u8,
+    barriers: u8,
+    parties: u32,
+    /// How often each instance may arrive at barriers, and with how many calls at once.
+    arrives: u8,
+    callers: u8,
     faults: [u8; Fault::COUNT],
     /// How many frames a receiver's buffer holds.
     capacity: usize,
@@ -67,6 +73,7 @@ enum Fault {
     Resign,
     FailStop,
     GiveUp,
+    TimeOut,
     Limit,
 }
 
@@ -85,6 +92,10 @@ impl Config {
         held: None,
         acquires: 1,
         puts: 0,
+        barriers: 0,
+        parties: 2,
+        arrives: 0,
+        callers: 1,
         faults: [0; Fault::COUNT],
         capacity: 99,
         slices: 1,

@@ -71,9 +71,14 @@ fn sort(chance: &mut Chance) -> NameSort {
     [NameSort::Known, NameSort::Heard][chance.below(2)]
 }
 
+fn generation(chance: &mut Chance) -> Generation {
+    let waiters = (0..chance.below(4)).map(|_| (id(chance), request(chance))).collect();
+    Generation { name: lock_name(chance.below(2) as u8).name, number: stamp(chance), waiters }
+}
+
 fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
     let c = chance;
-    match c.below(29) {
+    match c.below(32) {
         0..4 => ToSupervisor::Hello(Hello {
             wire: if c.below(30) == 0 { 9 } else { 1 },
             purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
@@ -107,6 +112,11 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         24 => ToSupervisor::StateEnd,
         25 => ToSupervisor::Survey(number(c)),
         26 => ToSupervisor::Inquire(request(c)),
+        27 | 28 => {
+            let parties = c.below(4) as u32;
+            ToSupervisor::Arrive(Arrive { request: request(c), name: lock_name(c.below(2) as u8).name, parties })
+        }
+        29 => ToSupervisor::Completed(generation(c)),
         _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
     }
 }
@@ -120,7 +130,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         written: number(c),
         whole: c.below(2) == 0,
     };
-    match c.below(24) {
+    match c.below(27) {
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -154,6 +164,8 @@ fn to_member(chance: &mut Chance) -> ToMember {
         }
         21 => ToMember::Surveyed(number(c)),
         22 => ToMember::Base(Token::new(number(c))),
+        23 | 24 => ToMember::Complete(generation(c)),
+        25 => ToMember::Go(request(c), c.below(2) == 0),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -195,6 +207,7 @@ fn a_supervisor_bears_whatever_its_peers_say() {
             supervisor.take_outputs();
             supervisor.grants().check_invariants();
             supervisor.check_invariants();
+            supervisor.barriers().check_invariants();
         }
     }
 }
@@ -214,6 +227,9 @@ fn a_member_bears_whatever_its_supervisor_says() {
                 2 => drop(session.acquire(lock_name(0), Mode::Exclusive)),
                 3 => drop(session.cancel(request(c))),
                 4 => drop(session.release(request(c))),
+                5 => drop(session.arrive(lock_name(0).name, 2)),
+                6 => drop(session.give_up(request(c))),
+                7 if c.below(4) == 0 => session.rename(id(c)),
                 _ => drop(session.receive(to_member(c))),
             }
         }

@@ -97,6 +97,12 @@ impl World {
                 }
             }
             self.puts(i, actions);
+            if self.may_arrive(i) {
+                actions.extend((0..self.config.barriers).map(|barrier| Action::Arrive(i, barrier)));
+            }
+            if left(Fault::TimeOut) && instance.session.arrivals().next().is_some_and(|(_, decided)| !decided) {
+                actions.push(Action::TimeOut(i));
+            }
             if left(Fault::Leave)
                 && (instance.phase == Phase::Member
                     || instance.phase == Phase::Supervisor && instance.retiring.is_none())

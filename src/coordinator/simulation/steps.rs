@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::supervisor::{LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
-use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session};
+use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
 use super::{Clock, Fault};
 use crate::ident::InstanceId;
 use crate::wire::message::{LeaveSort, ToMember, ToSupervisor};
@@ -52,6 +52,8 @@ impl World {
                 self.say(i, frame);
             }
             Action::Put(i, key) | Action::PutIf(i, key) | Action::Delete(i, key) => self.put(i, key, action),
+            Action::Arrive(i, barrier) => self.arrive(i, barrier),
+            Action::TimeOut(i) => self.time_out(i),
             Action::Kill(i) => {
                 self.ghost_death(i);
                 self.vanish(i, Phase::Dead);
@@ -90,6 +92,7 @@ impl World {
             Action::Kill(_) => Fault::Kill,
             Action::Stop(_) => Fault::Stop,
             Action::Cancel(..) => Fault::Cancel,
+            Action::TimeOut(_) => Fault::TimeOut,
             Action::Leave(_) => Fault::Leave,
             Action::Resign(_) => Fault::Resign,
             Action::FailStop(_) => Fault::FailStop,
@@ -214,6 +217,9 @@ impl World {
             }
             outputs.extend(supervisor.take_outputs());
             let Some(output) = outputs.pop_front() else { break };
+            if let Output::Cast(_, ToMember::Complete(generation)) = &output {
+                self.ghost_complete(&supervisor, generation);
+            }
             match output {
                 Output::Send(link, frame) => self.put_out(i, &mut supervisor, link, frame),
                 Output::Cast(links, frame) => {
@@ -331,6 +337,7 @@ impl World {
         for id in waited {
             self.no_witness(id);
             self.excuse(id);
+            self.ghost_excuse_waits(owner(id) as u8);
         }
         self.supervise(i, |_| {});
     }

@@ -39,6 +39,10 @@ pub(super) enum Action {
     Put(u8, u8),
     PutIf(u8, u8),
     Delete(u8, u8),
+    /// Waits at a barrier.
+    Arrive(u8, u8),
+    /// Gives up the wait at a barrier that has lasted longest.
+    TimeOut(u8),
     Kill(u8),
     Stop(u8),
     Continue(u8),
@@ -75,6 +79,7 @@ pub(super) struct Instance {
     pub(super) attempt: u16,
     pub(super) generation: u64,
     pub(super) acquired: u8,
+    pub(super) arrived: u8,
     /// It was stopped while its window was open.
     pub(super) slept: bool,
     /// The kernel was not asked yet who is there.
@@ -175,6 +180,7 @@ impl World {
             attempt: 0,
             generation: 0,
             acquired: 0,
+            arrived: 0,
             slept: false,
             uncalled: false,
             retiring: None,

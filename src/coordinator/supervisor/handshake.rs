@@ -80,7 +80,7 @@ impl Supervisor {
             // Also one that never had a view: its Welcome was lost with its connection, but the others know it already.
             self.returning(link, id, join, *submission);
         } else if is_fresh {
-            self.newcomer(link, id, join);
+            self.newcomer(link, id, join, *submission);
         } else {
             // Set aside beyond the limit, or over the limit in a window: the id has ended and never comes back.
             self.forfeit(link, id);
@@ -100,9 +100,12 @@ impl Supervisor {
         self.registry.len() + awaited
     }
 
-    fn newcomer(&mut self, link: LinkId, id: InstanceId, join: Join) {
+    fn newcomer(&mut self, link: LinkId, id: InstanceId, join: Join, submission: Submission) {
         // A handshake begun anew: nothing that was noted for this id counts, for it never read its Welcome.
         self.grants.forget(id);
+        self.barriers.end(id);
+        // But it may have been somebody else before, who forfeited, and a complete generation cannot be taken back.
+        self.barriers.bring(id, submission.completed);
         if let Phase::Window(window) = &mut self.phase {
             window.newcomer(id, &join);
         }
@@ -118,6 +121,7 @@ impl Supervisor {
         let copy = join.state;
         self.registry.put(id, join.profile, Place::Here(link));
         self.grants.claim(id, submission.held, submission.wants);
+        self.barriers.bring(id, submission.completed);
         for ids in chunk_ids(&names) {
             self.send(link, ToMember::Names(NameSort::Heard, ids));
         }
@@ -142,6 +146,8 @@ impl Supervisor {
         self.outputs.push(Output::Watch(vec![link]));
         self.grants.back(id, submission.held, submission.wants);
         self.grants.set_ready(id, true);
+        self.barriers.bring(id, submission.completed);
+        self.barriers.set_ready(id, true);
     }
 
     pub(super) fn forfeit(&mut self, link: LinkId, id: InstanceId) {

@@ -27,10 +27,12 @@ impl Supervisor {
         let mut forfeiters = if self.rules.all_is_forfeited { window.forfeiters() } else { Default::default() };
         for id in &forfeiters {
             self.grants.forget(*id);
+            self.barriers.end(*id);
         }
         // Two members cannot both be right; the one with the smaller token was given up by a reign it slept through.
         for id in self.grants.conflicts() {
             self.grants.forget(id);
+            self.barriers.end(id);
             forfeiters.insert(id);
         }
         if forfeiters.contains(&self.settings.me) {
@@ -72,6 +74,7 @@ impl Supervisor {
         }
         for id in self.registry.in_place(here) {
             self.grants.set_ready(id, true);
+            self.barriers.set_ready(id, true);
         }
         // Fresh tokens travel before `Opened`, so that no holder is part of the reign under an old one.
         self.pass_on();
@@ -101,6 +104,7 @@ impl Supervisor {
                 self.phase = Phase::Open;
                 self.grants.open();
                 self.write_kept();
+                self.barriers.open(self.head.stamp.epoch);
                 continue;
             }
             if !matches!(self.phase, Phase::Opening(_) | Phase::Open) {
@@ -143,6 +147,7 @@ impl Supervisor {
             if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
                 self.registry.move_to(*id, Place::Here(link));
                 self.grants.set_ready(*id, true);
+                self.barriers.set_ready(*id, true);
             }
         }
         let links = self.links_of(&newcomers);
@@ -171,6 +176,7 @@ impl Supervisor {
                 self.send(link, what);
             }
         }
+        self.pass_on_barriers();
     }
 
     pub(super) fn links_of(&self, ids: &[InstanceId]) -> Vec<LinkId> {

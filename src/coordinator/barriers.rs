@@ -1,0 +1,331 @@
+//! All barriers of one reign, decided at the supervisor.
+//!
+//! Arrivals, claims and ends of members go in; [`Barriers::take_told`] gives what has to be written to whom. Owns no
+//! socket, thread, lock, clock or randomness, and never refuses a call: every sequence of calls with any ids and numbers
+//! is harmless.
+//!
+//! # One use of a barrier
+//!
+//! The first to arrive fixes how many are needed. When so many have arrived that are connected, they are a *generation*:
+//! `Complete` is written to all of them, and only when it was written to all, `Go` to each. Whoever arrives meanwhile
+//! belongs to the next one. A waiter whose connection ends before it was written `Complete` holds the others back until
+//! it is back or has ended.
+//!
+//! An arrival counts while it was said on the present connection of its member. Members say their arrivals again after
+//! every Welcome and Opened, once. So what was given up meanwhile is never counted, and a `Go` cannot be followed by
+//! another word about the same request.
+//!
+//! # Across reigns
+//!
+//! That a generation is complete stays true for ever, whoever says it, and a request waits only once. So everybody who
+//! knows of it and has not passed brings it to the next supervisor, and whoever it names may pass.
+//!
+//! The successor may not let the first of them go at once. Perhaps one of them alone was written `Complete`: if it passed
+//! and left, and the successor died, nobody would know why the others wait. So a generation that was brought is treated
+//! like one that is being completed: everybody it names and who is there is written `Complete`, unless it brought it
+//! itself, and `Go` waits for that. At every moment at which one has passed, all others that still wait have `Complete`,
+//! and bring it to whoever reigns next.
+//!
+//! One that comes back in the same reign may bring a generation of this reign that is known no more. Then all others
+//! were let go before, and only its own `Go` was lost.
+//!
+//! # The leader
+//!
+//! The first of the generation. If it ends or gives up before anybody was let go, the next one leads. Later nobody does,
+//! and a successor, which cannot know whether somebody was let go, names no other than the first. So there are never two.
+
+mod meeting;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::meeting::{Key, Meeting, all_of};
+use super::rules::Rules;
+use crate::ident::{Epoch, InstanceId, Name, Request, Stamp};
+use crate::wire::message::{Arrive, Generation};
+
+/// All barriers of one reign. See the [module](self).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Barriers {
+    rules: Rules,
+    /// The reign; `None` until it is open.
+    epoch: Option<Epoch>,
+    /// How many generations were completed in this reign.
+    completed: u64,
+    /// How many arrivals there were.
+    arrivals: u64,
+    /// Generations that members brought before the reign was open; empty afterwards.
+    claims: BTreeMap<InstanceId, Vec<Generation>>,
+    /// Who is a member, and whether it is connected.
+    members: BTreeMap<InstanceId, bool>,
+    /// The barriers at which somebody waits for others to arrive.
+    queues: BTreeMap<Name, Queue>,
+    /// The generations of which somebody was not let go yet.
+    meetings: BTreeMap<Stamp, Meeting>,
+    /// Every request that waits, exactly once.
+    live: BTreeMap<Key, Live>,
+    told: Vec<Told>,
+}
+
+/// Something that has to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// That this is complete, to these; and [`Barriers::noted`] when it was written to one of them.
+    Complete(Vec<InstanceId>, Generation),
+    /// That the request may pass, and whether it leads.
+    Go(InstanceId, Request, bool),
+    /// That the request is refused, and why.
+    Denied(InstanceId, Request, String),
+}
+
+/// Those who wait at one barrier for others to arrive; never empty.
+#[derive(Clone, Debug, PartialEq)]
+struct Queue {
+    parties: u32,
+    /// In order of arrival. The flag: said on the present connection.
+    waiting: BTreeMap<u64, (Key, bool)>,
+}
+
+/// Where a request is.
+#[derive(Clone, Debug, PartialEq)]
+enum Live {
+    Waits(Name, u64),
+    Meets(Stamp),
+}
+
+impl Barriers {
+    /// The most parties of one barrier: what is said of a generation fits one frame many times over.
+    pub const PARTIES_LIMIT: u32 = 4096;
+
+    /// The most requests with which one member waits at once.
+    pub const ARRIVALS_LIMIT: usize = 4096;
+
+    /// The barriers of a reign that begins: nothing is completed.
+    pub(crate) const fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            epoch: None,
+            completed: 0,
+            arrivals: 0,
+            claims: BTreeMap::new(),
+            members: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            meetings: BTreeMap::new(),
+            live: BTreeMap::new(),
+            told: Vec::new(),
+        }
+    }
+
+    /// Begins to complete generations: call it when `Opened` was written to everyone.
+    pub fn open(&mut self, epoch: Epoch) {
+        if self.epoch.is_some() {
+            return;
+        }
+        self.epoch = Some(epoch);
+        let mut brought = BTreeSet::new();
+        for (from, generations) in std::mem::take(&mut self.claims) {
+            brought.extend(generations.into_iter().filter_map(|generation| self.adopt(epoch, from, generation)));
+        }
+        for number in brought {
+            self.gather(number);
+        }
+        let names: Vec<_> = self.queues.keys().cloned().collect();
+        names.into_iter().for_each(|name| self.settle(&name));
+    }
+
+    /// A member says hello, and these generations are complete of which it was not let go yet. Replaces what it brought
+    /// before.
+    pub fn bring(&mut self, from: InstanceId, generations: Vec<Generation>) {
+        let Some(epoch) = self.epoch else {
+            self.claims.insert(from, generations);
+            return;
+        };
+        for generation in generations {
+            if let Some(number) = self.adopt(epoch, from, generation) {
+                self.gather(number);
+            }
+        }
+    }
+
+    /// `from` waits at a barrier, or says so again. Before [`Barriers::open`] it is only noted.
+    pub fn arrive(&mut self, from: InstanceId, arrive: Arrive) {
+        let Arrive { request, name, parties } = arrive;
+        let key = (from, request);
+        let refusal = match self.live.get(&key) {
+            Some(Live::Meets(number)) => {
+                let number = *number;
+                return match self.meetings.get_mut(&number) {
+                    Some(meeting) if meeting.generation.name == name => {
+                        meeting.waiters.insert(key, true);
+                        self.let_go(number);
+                    }
+                    _ => self.deny(key, in_use(request)),
+                };
+            }
+            Some(Live::Waits(known, place)) => {
+                let queue = self.queues.get_mut(&name).filter(|queue| *known == name && queue.parties == parties);
+                match queue.and_then(|queue| queue.waiting.get_mut(place)) {
+                    Some((_, said)) => {
+                        *said = true;
+                        None
+                    }
+                    None => Some(in_use(request)),
+                }
+            }
+            None => self.refuses(from, &name, parties),
+        };
+        if let Some(reason) = refusal {
+            return self.deny(key, reason);
+        }
+        if !self.live.contains_key(&key) {
+            self.arrivals += 1;
+            let place = self.arrivals;
+            let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue { parties, waiting: BTreeMap::new() });
+            queue.waiting.insert(place, (key, true));
+            self.live.insert(key, Live::Waits(name.clone(), place));
+        }
+        self.settle(&name);
+    }
+
+    /// Why a new arrival cannot wait.
+    fn refuses(&self, from: InstanceId, name: &Name, parties: u32) -> Option<String> {
+        if !(1..=Self::PARTIES_LIMIT).contains(&parties) {
+            return Some(format!("a barrier has 1 to {} parties, not {parties}", Self::PARTIES_LIMIT));
+        }
+        if let Some(queue) = self.queues.get(name).filter(|queue| queue.parties != parties) {
+            return Some(format!("those who wait at barrier {name} wait for {} parties, not {parties}", queue.parties));
+        }
+        if self.live.range(all_of(from)).nth(Self::ARRIVALS_LIMIT - 1).is_some() {
+            return Some(format!("this instance waits at barriers {} times already", Self::ARRIVALS_LIMIT));
+        }
+        None
+    }
+
+    /// `from` waits no more. Nothing happens if the request was let go.
+    pub fn cancel(&mut self, from: InstanceId, request: Request) {
+        self.drop_key((from, request));
+    }
+
+    /// Says whether the member is connected and welcomed. Of one that is not nothing is counted, and it is told nothing.
+    /// Only who was said to be connected once is a member.
+    pub fn set_ready(&mut self, id: InstanceId, ready: bool) {
+        let before = self.members.insert(id, ready);
+        if ready && before != Some(true) {
+            self.back(id);
+        } else if !ready && before == Some(true) {
+            self.aside(id);
+        }
+    }
+
+    /// The entry of the instance has ended, or it begins anew: nothing it said counts any more.
+    pub fn end(&mut self, id: InstanceId) {
+        self.claims.remove(&id);
+        self.members.remove(&id);
+        let keys: Vec<_> = self.live.range(all_of(id)).map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.drop_key(key));
+    }
+
+    /// `Complete` of this generation was written to this member.
+    pub fn noted(&mut self, id: InstanceId, number: Stamp) {
+        if let Some(meeting) = self.meetings.get_mut(&number) {
+            meeting.unnoted.remove(&id);
+            self.let_go(number);
+        }
+    }
+
+    /// What has to be written, in the order in which it was decided.
+    pub fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Who waits for others to arrive: the barrier, how many are needed, the request, and whether it counts.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Name, u32, (InstanceId, Request), bool)> {
+        self.queues.iter().flat_map(move |(name, queue)| {
+            queue.waiting.values().map(move |(key, said)| (name, queue.parties, *key, *said && self.is_ready(key.0)))
+        })
+    }
+
+    /// Of how many generations somebody was not let go yet.
+    pub fn meeting(&self) -> usize {
+        self.meetings.len()
+    }
+
+    fn is_ready(&self, id: InstanceId) -> bool {
+        self.members.get(&id) == Some(&true)
+    }
+
+    fn deny(&mut self, (to, request): Key, reason: String) {
+        self.told.push(Told::Denied(to, request, reason));
+    }
+
+    /// Completes what can be completed at one barrier.
+    fn settle(&mut self, name: &Name) {
+        let Some(epoch) = self.epoch else { return };
+        while let Some(queue) = self.queues.get(name) {
+            let counts = |entry: &(&u64, &(Key, bool))| entry.1.1 && self.is_ready(entry.1.0.0);
+            let needed = queue.parties as usize;
+            let first: Vec<_> = queue.waiting.iter().filter(counts).take(needed).map(|(place, _)| *place).collect();
+            if first.len() < needed {
+                return;
+            }
+            let waiters = first.into_iter().filter_map(|place| self.unqueue(name, place)).map(|(key, _)| key).collect();
+            self.completed += 1;
+            let number = Stamp { epoch, n: self.completed };
+            self.complete(Generation { name: name.clone(), number, waiters });
+        }
+    }
+
+    fn unqueue(&mut self, name: &Name, place: u64) -> Option<(Key, bool)> {
+        let queue = self.queues.get_mut(name)?;
+        let entry = queue.waiting.remove(&place);
+        if queue.waiting.is_empty() {
+            self.queues.remove(name);
+        }
+        entry
+    }
+
+    /// A request waits no more.
+    fn drop_key(&mut self, key: Key) {
+        match self.live.remove(&key) {
+            Some(Live::Waits(name, place)) => drop(self.unqueue(&name, place)),
+            Some(Live::Meets(number)) => {
+                if let Some(meeting) = self.meetings.get_mut(&number) {
+                    meeting.quit(key);
+                    meeting.pass_the_lead(key);
+                    self.let_go(number);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Panics unless every request is in one place, and nothing that can be decided is undecided.
+    pub fn check_invariants(&self) {
+        let mut places = 0;
+        for (name, queue) in &self.queues {
+            assert!(!queue.waiting.is_empty() && (1..=Self::PARTIES_LIMIT).contains(&queue.parties), "{name}");
+            let counted = queue.waiting.values().filter(|(key, said)| *said && self.is_ready(key.0)).count();
+            assert!(self.epoch.is_none() || counted < queue.parties as usize, "{name} is complete");
+            for (place, (key, _)) in &queue.waiting {
+                assert_eq!(self.live.get(key), Some(&Live::Waits(name.clone(), *place)));
+                places += 1;
+            }
+        }
+        for (number, meeting) in &self.meetings {
+            assert!(self.epoch.is_some() && *number == meeting.generation.number && !meeting.waiters.is_empty());
+            assert!(meeting.unnoted.iter().all(|id| meeting.waiters.keys().any(|key| key.0 == *id)));
+            for (key, said) in &meeting.waiters {
+                assert_eq!(self.live.get(key), Some(&Live::Meets(*number)));
+                assert!(!(*said && self.is_ready(key.0) && meeting.unnoted.is_empty()), "{key:?} may go");
+                places += 1;
+            }
+        }
+        assert_eq!(places, self.live.len());
+        assert!(self.epoch.is_none() || self.claims.is_empty());
+    }
+}
+
+fn in_use(request: Request) -> String {
+    format!("request {request} is in use for something else")
+}
