@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::entry::Holder;
 use crate::ident::NameError;
+use crate::ident::Version;
 use crate::wire::message::Refusal;
 
 /// Why a call on a group or an instance failed.
@@ -60,6 +61,13 @@ pub enum Error {
     Lost,
     /// The supervisor does not allow this; the reason says why.
     Denied(String),
+    /// The key has another version than expected. Nothing was written; read it and decide anew.
+    Conflict {
+        /// The version that it has.
+        version: Version,
+    },
+    /// The closure that was to be run once has failed.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
     /// It is unknown whether it was done: the supervisor died before it answered. Look before trying again.
     Interrupted,
     /// There is no supervisor to observe: no copy of the program runs.
@@ -143,6 +151,8 @@ impl fmt::Display for Error {
             }
             Self::Lost => f.write_str("the grant was revoked"),
             Self::Denied(reason) => write!(f, "denied: {reason}"),
+            Self::Conflict { version } => write!(f, "conflict: the key has version {version}"),
+            Self::Failed(error) => write!(f, "the work failed: {error}"),
             Self::Interrupted => f.write_str("interrupted: it is unknown whether it was done"),
             Self::NoSupervisor => f.write_str("no copy of the program runs"),
             Self::NotSupervisor => f.write_str("this instance is not the supervisor"),
@@ -171,6 +181,7 @@ impl std::error::Error for Error {
         match self {
             Self::Name(error) => Some(error),
             Self::System { source, .. } => Some(source),
+            Self::Failed(error) => Some(error.as_ref()),
             _ => None,
         }
     }

@@ -1,12 +1,13 @@
 //! What happens in a group, as it reaches the application.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::entry::{Entry, Role};
+use crate::ident::Version;
 use crate::ident::{Epoch, InstanceId, Kind, Name, Token};
 use crate::runtime::lock;
 use crate::wire::message::EndReason;
@@ -76,6 +77,15 @@ pub enum Event {
         old: InstanceId,
         /// The id from now on.
         new: InstanceId,
+    },
+    /// A value of the state was written, by whomever; of a deleted one there are no bytes.
+    State {
+        /// The key.
+        key: Name,
+        /// The version from now on.
+        version: Version,
+        /// The bytes.
+        bytes: Option<Arc<[u8]>>,
     },
     /// A grant was revoked: this instance was silent beyond the window limit during an election, and somebody else may
     /// hold the lock by now. Whoever works under it has to stop.

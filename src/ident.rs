@@ -146,6 +146,28 @@ impl fmt::Display for Stamp {
     }
 }
 
+/// Which write of the state made a value: of two the later one is greater, reigns included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(Stamp);
+
+impl Version {
+    /// The version that travels as this.
+    pub(crate) const fn new(stamp: Stamp) -> Self {
+        Self(stamp)
+    }
+
+    /// The version as it travels.
+    pub(crate) const fn stamp(self) -> Stamp {
+        self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 /// A place in a queue that the waiter was told: sorts waiters of several reigns into one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {

@@ -16,7 +16,8 @@ use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::reign::Ended;
 use crate::runtime::shared::{Seat, Shared};
-use crate::sync::{LockStatus, Mutex, RwLock};
+use crate::state::State;
+use crate::sync::{Barrier, LockStatus, Mutex, Once, RwLock, Semaphore};
 use crate::wire::message::ToSupervisor;
 
 /// One member of a group.
@@ -154,6 +155,26 @@ impl Instance {
     /// The lock of this name that one holds alone or several share: see [`RwLock`]. Sends nothing.
     pub fn rwlock(&self, name: &str) -> RwLock {
         RwLock::new(self, name)
+    }
+
+    /// The permits of this name, and how many there are if nobody has used the name yet: see [`Semaphore`]. Sends nothing.
+    pub fn semaphore(&self, name: &str, limit: u32) -> Semaphore {
+        Semaphore::new(self, name, limit)
+    }
+
+    /// The place of this name where so many wait for each other: see [`Barrier`]. Sends nothing.
+    pub fn barrier(&self, name: &str, parties: u32) -> Barrier {
+        Barrier::new(self, name, parties)
+    }
+
+    /// What is done once under this name: see [`Once`]. Sends nothing.
+    pub fn once(&self, name: &str) -> Once {
+        Once::new(self, name)
+    }
+
+    /// The values that all instances share: see [`State`].
+    pub fn state(&self) -> State<'_> {
+        State::new(self.shared())
     }
 
     /// Every lock that somebody holds or waits for, by kind and name. Asks the supervisor, and blocks until it has answered:

@@ -35,6 +35,52 @@
 //! The [`Instance`] it returns can be cloned and shared between threads; the copy leaves the group when the last clone
 //! is dropped. [`Group::observe`] looks at a group without joining it.
 //!
+//! # Locks
+//!
+//! [`Instance::mutex`], [`rwlock`](Instance::rwlock), [`semaphore`](Instance::semaphore),
+//! [`barrier`](Instance::barrier) and [`once`](Instance::once) are what [`std::sync`] has under these names, with a name
+//! that all copies agree on in place of a memory address: see [`sync`]. Each blocks, and each has a form that does not
+//! wait and one that waits for a given time. First come, first served; the holder is named in the error of whoever does
+//! not wait, and [`Instance::locks`] shows them all.
+//!
+//! ```
+//! # fn main() -> Result<(), bellwether::Error> {
+//! # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+//! # let instance = bellwether::Group::new("photo-sync")?.port(port).join()?;
+//! let catalog = instance.mutex("catalog");
+//! let guard = catalog.lock()?; // no other copy, and no other thread, is here
+//! if guard.abandoned() != bellwether::Abandoned::Clean {
+//!     // The owner before may have died in the middle of its work: check what it left.
+//! }
+//! // What can refuse a late writer is given the token: it rises with every grant.
+//! println!("writing with token {}", guard.token());
+//! drop(guard); // released; the next in line has it at once
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A lock is held until it is released or its holder's process is gone, whatever happens to the supervisor: holders
+//! keep what they hold, and waiters their places. There is no lease to renew.
+//!
+//! # Values that all copies share
+//!
+//! [`Instance::state`] is a small map of named values with versions: whoever writes is told when every copy has the
+//! value, and every copy reads without asking ([`Event::State`] tells of changes).
+//!
+//! # Examples
+//!
+//! Two complete programs. Licence counting:
+//!
+//! ```no_run
+#![doc = include_str!("../examples/licences.rs")]
+//! ```
+//!
+//! A configuration that reaches all copies:
+//!
+//! ```no_run
+#![doc = include_str!("../examples/configuration.rs")]
+//! ```
+//!
 //! # Who is there
 //!
 //! [`Instance::registry`] has one [`Entry`] for every copy, on every copy, without asking anybody.
@@ -86,6 +132,7 @@ mod instance;
 mod observer;
 mod office;
 mod runtime;
+mod state;
 pub mod sync;
 #[doc(hidden)]
 pub mod wire;
@@ -94,10 +141,11 @@ pub use entry::{EndReason, Entry, Holder, Role, Standing};
 pub use error::{Error, PortReason};
 pub use event::Event;
 pub use group::Group;
-pub use ident::{Epoch, InstanceId, Kind, Name, NameError, ParseIdError, Token};
+pub use ident::{Epoch, InstanceId, Kind, Name, NameError, ParseIdError, Token, Version};
 pub use instance::Instance;
 pub use observer::Observer;
 pub use office::Office;
+pub use state::{State, StateValue};
 pub use wire::message::{Abandoned, Refusal};
 
 /// The README's example compiles.

@@ -17,6 +17,7 @@ use crate::runtime::follow::{Followed, follow};
 use crate::runtime::presence::RollCall;
 use crate::runtime::shared::{Seat, Shared};
 use crate::runtime::{endpoint, lock, spawn};
+use crate::state::State;
 use crate::sync::LockStatus;
 use crate::wire::message::Refusal;
 
@@ -64,6 +65,12 @@ impl Observer {
     /// Every instance of the group once, in the order of their ids. Does not block.
     pub fn registry(&self) -> Vec<Entry> {
         self.shared.registry()
+    }
+
+    /// The values that the instances of the group share. An observer may write them, too: when everybody has the value it
+    /// is done, and if the supervisor ends meanwhile that is [`Error::Interrupted`].
+    pub fn state(&self) -> State<'_> {
+        State::new(&self.shared)
     }
 
     /// Every lock that somebody holds or waits for, as [`crate::Instance::locks`].

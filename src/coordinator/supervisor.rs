@@ -379,7 +379,7 @@ impl Supervisor {
         }
         self.writes.written(link, count);
         if let Some(found) = self.links.get_mut(&link) {
-            found.written = found.written.max(count);
+            found.written = found.written.max(count.min(found.sent));
         }
         self.completes_written(link, count);
         self.progress();

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
 //! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
-//! accepts), [`office`] (who waits for it), [`calls`] and [`grant`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
+//! accepts), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and [`write`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
 //! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
 //! [`clock`].
 
@@ -14,6 +14,7 @@ pub(crate) mod endpoint;
 pub(crate) mod follow;
 pub(crate) mod grant;
 pub(crate) mod link;
+pub(crate) mod meet;
 pub(crate) mod office;
 pub(crate) mod outbox;
 pub(crate) mod peer;
@@ -23,6 +24,7 @@ pub(crate) mod shared;
 #[cfg(test)]
 mod testing;
 pub(crate) mod warden;
+pub(crate) mod write;
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,6 @@
 //! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use crate::coordinator::session::{Effect, Misplaced, Notice, Session};
 use crate::entry::{Entry, Holder, Role};
 use crate::error::Error;
 use crate::event::{Event, Hub};
-use crate::ident::{Epoch, InstanceId, Name, Request, Resource};
-use crate::wire::message::{Holding, Purpose, ToMember, ToSupervisor};
+use crate::ident::Version;
+use crate::ident::{Epoch, InstanceId, Kind, Name, Request, Resource, Stamp};
+use crate::wire::message::{Holding, Purpose, ToMember, ToSupervisor, Value};
 
 /// What an instance was built with.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct State {
     pub(super) connection: u64,
     /// Who waits for an answer.
     pub(super) calls: Calls,
+    /// The results of what is done once of which this instance knows that everybody has them.
+    pub(super) results: BTreeMap<Resource, Stamp>,
     /// The last question to the present supervisor whether it answers.
     pub(super) question: Option<Question>,
     pub(super) hung: bool,
@@ -91,6 +95,7 @@ impl Shared {
             ponged: 0,
             connection: 0,
             calls: Calls::default(),
+            results: BTreeMap::new(),
             question: None,
             hung: false,
             untold: None,
@@ -314,7 +319,11 @@ impl Shared {
                 return state.calls.settle(Request::new(number), Answer::Surveyed(rows));
             }
             // `Rename` follows and tells both ids. A guard asks the session for its token.
-            Notice::Forfeited | Notice::Raised(..) | Notice::Written(_) => return,
+            Notice::Forfeited | Notice::Raised(..) => return,
+            Notice::Written(Value { key: Resource { kind: Kind::Value, name }, version, bytes, .. }) => {
+                Event::State { key: name, version: Version::new(version), bytes }
+            }
+            Notice::Written(_) => return,
         };
         self.hub.emit(&event);
     }

@@ -1,14 +1,20 @@
 //! What the application holds: locks and their like, named after their cousins in `std::sync` and behaving like them,
 //! with a name that all copies of the program agree on in place of a memory address.
 
+mod barrier;
 mod guard;
 mod mutex;
+mod once;
 mod rwlock;
+mod semaphore;
 mod status;
 
+pub use self::barrier::{Barrier, BarrierWait};
 pub use self::guard::Guard;
 pub use self::mutex::Mutex;
+pub use self::once::{Failure, Once};
 pub use self::rwlock::RwLock;
+pub use self::semaphore::Semaphore;
 pub use self::status::{Held, LockStatus, Mode, Waiter};
 
 use std::time::Duration;

@@ -138,7 +138,7 @@ pub(super) fn id_of(slot: usize, generation: u64) -> InstanceId {
 }
 
 pub(super) fn lock_name(lock: u8) -> Resource {
-    Resource::new(Kind::Mutex, Name::new(["a", "b"][usize::from(lock)]).expect("a short name"))
+    Resource::new(Kind::RwLock, Name::new(["a", "b"][usize::from(lock)]).expect("a short name"))
 }
 
 pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {

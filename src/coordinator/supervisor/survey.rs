@@ -131,7 +131,7 @@ mod tests {
         supervisor.written(member, u64::MAX);
         say_hello(&mut supervisor, newcomer, 3, &[]);
         supervisor.frame(newcomer, ToSupervisor::Survey(1));
-        assert_eq!(surveyed(&told(&mut supervisor, newcomer)), []);
+        assert_eq!(surveyed(&told(&mut supervisor, newcomer)), [0; 0]);
         supervisor.written(member, u64::MAX);
         let frames = told(&mut supervisor, newcomer);
         assert!(

@@ -275,13 +275,16 @@ fn a_newcomer_gets_the_whole_state_with_its_welcome() {
 }
 
 #[test]
-fn conflicts_and_refusals_are_told_at_once() {
+fn a_refusal_is_told_at_once_and_a_conflict_when_everybody_has_the_value() {
     let mut net = Net::of_three();
     net.put(2, key("x"), None, b"1");
     let conflict = net.put(ME, key("x"), Some(Stamp::default()), b"2");
-    assert_eq!(net.about(conflict), [(ME, Notice::Conflict(conflict, net.version(1)))]);
+    while net.deliver(2) {}
+    assert_eq!(net.about(conflict), [], "whoever is told may act upon a value that dies with two of them");
     let refused = net.put(ME, Resource::new(Kind::Mutex, name("x")), None, b"2");
     assert_eq!(net.about(refused), [(ME, Notice::Denied(refused, "a mutex has no value".into()))]);
+    net.deliver_all();
+    assert_eq!(net.about(conflict), [(ME, Notice::Conflict(conflict, net.version(1)))]);
     assert!(net.sessions[&ME].puts().is_empty());
 }
 

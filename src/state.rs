@@ -1,0 +1,154 @@
+//! The state: a small map of named values that every instance has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::ident::{Kind, Name, Resource, Stamp, Version};
+use crate::runtime::calls::Patience;
+use crate::runtime::shared::Shared;
+use crate::wire::message::Value;
+
+/// A small map of named values, of which every instance has a copy: configuration, for instance. From
+/// [`Instance::state`](crate::Instance::state) and [`Observer::state`](crate::Observer::state).
+///
+/// Reading asks nobody. A write goes through the supervisor, which puts all writes into one order and sends them to
+/// everyone in it; it returns when everyone who is connected has it. What was acknowledged survives the supervisor; a
+/// complete restart of the group forgets everything. Another instance can read a value some moments before its writer is
+/// told that the write is done, and in that case a value that is gone again after the death of the supervisor.
+///
+/// A value has up to 1 047 552 bytes, all keys and values together 4 MiB, and there are up to 16 384 keys, deleted ones
+/// included.
+///
+/// ```
+/// use bellwether::{Error, Event, Group};
+///
+/// # fn main() -> Result<(), Error> {
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+/// # let group = Group::new("photo-sync")?.port(port);
+/// let instance = group.clone().join()?;
+/// let other = group.join()?;
+/// let first = instance.state().put("bandwidth", "10 MB/s")?;
+///
+/// let value = other.state().get("bandwidth").expect("it has it by now");
+/// assert_eq!((&*value.bytes, value.version), (&b"10 MB/s"[..], first));
+///
+/// other.state().put_if("bandwidth", Some(first), "20 MB/s")?; // nobody has written it meanwhile
+/// let late = instance.state().put_if("bandwidth", Some(first), "5 MB/s");
+/// assert!(matches!(late, Err(Error::Conflict { .. })));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct State<'a> {
+    shared: &'a Shared,
+}
+
+/// One value of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StateValue {
+    /// The bytes.
+    pub bytes: Arc<[u8]>,
+    /// Which write made it.
+    pub version: Version,
+}
+
+impl<'a> State<'a> {
+    pub(crate) const fn new(shared: &'a Shared) -> Self {
+        Self { shared }
+    }
+
+    /// The value of a key; `None` if it has none. Does not block. During an election it is the last one before it.
+    pub fn get(&self, key: &str) -> Option<StateValue> {
+        StateValue::from_wire(self.shared.value(&resource(key).ok()?)?)
+    }
+
+    /// All keys that have a value. Does not block.
+    pub fn snapshot(&self) -> BTreeMap<Name, StateValue> {
+        let values = self.shared.values().into_iter();
+        values.filter_map(|value| Some((value.key.name.clone(), StateValue::from_wire(value)?))).collect()
+    }
+
+    /// Writes a value, whatever the key had before. Blocks until every instance that is connected has it, and while an
+    /// election is on; a write that the end of a supervisor interrupts is done by the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] if the key is none, [`Error::Option`] if the value is too large, [`Error::Denied`] if the state is
+    /// full, [`Error::Interrupted`] if the supervisor has ended and the key has been written by somebody else since, so
+    /// that it is unknown whether this write came before that; [`Error::Left`], [`Error::Forked`].
+    pub fn put(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<Version, Error> {
+        self.write(key, None, Some(bytes.as_ref()), Patience::Forever)
+    }
+
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put`], and [`Error::TimedOut`]: then the write may have been done, or may still be done.
+    pub fn put_timeout(&self, key: &str, bytes: impl AsRef<[u8]>, timeout: Duration) -> Result<Version, Error> {
+        self.write(key, None, Some(bytes.as_ref()), Patience::For(timeout))
+    }
+
+    /// Writes a value only if the key still has this version, as [`State::get`] gave it; `None`: only if it has no value.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put`], and [`Error::Conflict`]; nothing was written then.
+    pub fn put_if(&self, key: &str, version: Option<Version>, bytes: impl AsRef<[u8]>) -> Result<Version, Error> {
+        let expected = self.expected(key, version)?;
+        self.write(key, Some(expected), Some(bytes.as_ref()), Patience::Forever)
+    }
+
+    /// Deletes a value. It is no error if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put`].
+    pub fn delete(&self, key: &str) -> Result<Version, Error> {
+        self.write(key, None, None, Patience::Forever)
+    }
+
+    /// Deletes a value only if it still has this version.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put_if`].
+    pub fn delete_if(&self, key: &str, version: Version) -> Result<Version, Error> {
+        self.write(key, Some(version.stamp()), None, Patience::Forever)
+    }
+
+    fn write(
+        &self,
+        key: &str,
+        expected: Option<Stamp>,
+        bytes: Option<&[u8]>,
+        patience: Patience,
+    ) -> Result<Version, Error> {
+        if self.shared.is_forked() {
+            return Err(Error::Forked);
+        }
+        self.shared.put(resource(key)?, expected, bytes.map(Arc::from), patience).map(Version::new)
+    }
+
+    /// The version that a key without a value has: that of its deletion, if it was ever written.
+    fn expected(&self, key: &str, version: Option<Version>) -> Result<Stamp, Error> {
+        if let Some(version) = version {
+            return Ok(version.stamp());
+        }
+        let deleted = self.shared.value(&resource(key)?).filter(|value| value.bytes.is_none());
+        Ok(deleted.map_or_else(Stamp::default, |value| value.version))
+    }
+}
+
+impl StateValue {
+    fn from_wire(value: Value) -> Option<Self> {
+        Some(Self { bytes: value.bytes?, version: Version::new(value.version) })
+    }
+}
+
+fn resource(key: &str) -> Result<Resource, Error> {
+    Ok(Resource::new(Kind::Value, Name::new(key)?))
+}

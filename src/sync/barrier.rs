@@ -1,0 +1,92 @@
+//! Where several wait for each other.
+
+use std::time::Duration;
+
+use crate::coordinator::barriers::Barriers;
+use crate::error::Error;
+use crate::ident::{Name, NameError};
+use crate::instance::Instance;
+use crate::runtime::calls::Patience;
+
+/// Where so many wait for each other, of all threads of all copies of the program; from [`Instance::barrier`].
+///
+/// When as many have arrived as it was made for, all of them pass, and it can be used again. It survives the supervisor:
+/// if one of them passes, so do all that live. Whoever dies or leaves before does not count any more. All users of a
+/// name must name the same number.
+///
+/// ```
+/// # fn main() -> Result<(), bellwether::Error> {
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+/// # let instance = bellwether::Group::new("photo-sync")?.port(port).join()?;
+/// let phase = instance.barrier("phase-1", 2);
+/// let other = std::thread::spawn({
+///     let phase = phase.clone();
+///     move || phase.wait()
+/// });
+/// let here = phase.wait()?;
+/// let there = other.join().expect("the other one")?;
+/// assert!(here.is_leader() != there.is_leader());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Barrier {
+    instance: Instance,
+    name: Result<Name, NameError>,
+    parties: u32,
+}
+
+/// That a barrier let this caller pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierWait {
+    leader: bool,
+}
+
+impl BarrierWait {
+    /// Whether this caller is the one of those that passed together who may do what has to be done once. If that one dies,
+    /// nobody else is told.
+    pub const fn is_leader(&self) -> bool {
+        self.leader
+    }
+}
+
+impl Barrier {
+    pub(crate) fn new(instance: &Instance, name: &str, parties: u32) -> Self {
+        Self { instance: instance.clone(), name: Name::new(name), parties }
+    }
+
+    /// Blocks until so many have arrived, this caller included.
+    ///
+    /// If the supervisor ends meanwhile the call goes on waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`], [`Error::Option`] if the number is not 1 to 4096, [`Error::Denied`] if others wait for another
+    /// number, [`Error::Left`], [`Error::Forked`].
+    pub fn wait(&self) -> Result<BarrierWait, Error> {
+        self.wait_within(Patience::Forever)
+    }
+
+    /// The same for at most this long. Once it is decided that all pass, the call waits to be told so, whatever the time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Barrier::wait`], and [`Error::TimedOut`]: then this caller does not count any more. If the last one
+    /// arrives at that very moment, the others may pass all the same.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWait, Error> {
+        self.wait_within(Patience::For(timeout))
+    }
+
+    fn wait_within(&self, patience: Patience) -> Result<BarrierWait, Error> {
+        let limit = Self::PARTIES_LIMIT;
+        if self.parties == 0 || self.parties > limit {
+            return Err(Error::Option { option: "parties", value: self.parties.into(), limit: limit.into() });
+        }
+        let name = self.name.as_ref().map_err(|error| Error::Name(*error))?;
+        let leader = self.instance.unforked()?.meet(name, self.parties, patience)?;
+        Ok(BarrierWait { leader })
+    }
+
+    /// The most that can wait for each other.
+    const PARTIES_LIMIT: u32 = Barriers::PARTIES_LIMIT;
+}
