@@ -53,7 +53,7 @@ fn bytes(chance: &mut Chance) -> Option<Arc<[u8]>> {
 }
 
 fn put(c: &mut Chance) -> Put {
-    let mut option = |c: &mut Chance| (c.below(3) == 0).then(|| stamp(c));
+    let option = |c: &mut Chance| (c.below(3) == 0).then(|| stamp(c));
     let (expected, again) = (option(c), option(c));
     Put { request: request(c), key: key(c), expected, again, bytes: bytes(c) }
 }
