@@ -63,7 +63,9 @@ impl FromStr for InstanceId {
 /// The number of a reign. It rises with every change of supervisor and is never shared by two of them.
 ///
 /// It is no counter: a reign's epoch is at least the nanoseconds since 1970 at which its window closed, so that epochs
-/// rise across a complete restart as well, unless the clock was set back meanwhile. Zero means: no reign yet.
+/// rise across a complete restart as well, unless the clock was set back meanwhile. Its last 16 bits are those of its
+/// supervisor's id, so that also two reigns that know nothing of each other are not counted the same. Zero means: no
+/// reign yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(u64);
 

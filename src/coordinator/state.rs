@@ -32,6 +32,8 @@
 //! the sentence above. If it is of a later reign, that reign began with an adopted copy, for which the same was true:
 //! nobody who was awaited then was missing, or it would have been silent beyond the limit.
 //!
+//! - Not yet a member: whoever has not read its first Welcome is not shown by the kernel, and a newcomer that wins does
+//!   not wait for it. If everyone else dies in that moment, what it was about to read is not adopted.
 //! - Set aside and back in the same reign: what it lacks is what is above its stamp. It counts for acknowledgements
 //!   again from its Welcome on. Whoever is set aside is not waited for: of a write that is acknowledged meanwhile it knows
 //!   nothing, and if everyone else dies then, the write dies with them.

@@ -135,7 +135,7 @@ enum LinkState {
     Gathering(Box<Submission>),
     /// Is a member's.
     Member(InstanceId),
-    /// Is an observer's; the flag: it has been welcomed.
+    /// Is an observer's, which writes under this id; the flag: it has been welcomed.
     Observer { id: InstanceId, welcomed: bool },
     /// Will be closed.
     Closing,

@@ -95,8 +95,8 @@
 //! little faster.
 //!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
-//! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it. The Puts on one
-//! connection rise by their requests; one that does not was said already, and nothing comes of it.
+//! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it. Of two Puts
+//! with one request on one connection the second was said already, and nothing comes of it.
 //!
 //! The Values after the Welcome or Opened that carries a view are the writes of the reign, each numbered by one more than
 //! the one before, the first by one more than the view says. Those before it are in no order and count only with it.
@@ -109,13 +109,14 @@
 //! **1 Hello**: u32 0x42454C4C ("BELL"), u16 wire version, u8 purpose (0 member, 1 observer), id, attempt, u8 trust
 //! sort (0 open), u16 length and so many bytes of the trust sort's own (none for 0). *Frozen.* First frame of every
 //! connection and only there. The attempt rises with every Hello of an instance; of two connections of one id the
-//! higher counts. An observer's id is the writer of what it Puts, and means nothing else. A first word that is not the magic number is a stranger. The layout
-//! is frozen, the trust sorts are not: a Hello of another version whose rest cannot be read is answered like one whose
-//! rest can.
+//! higher counts. An observer's id is the writer of what it Puts, and means nothing else. A first word that is not the
+//! magic number is a stranger. The layout is frozen, the trust sorts are not: a Hello of another version whose rest cannot
+//! be read is answered like one whose rest can.
 //!
 //! **2 Join**: name of the group, stamp of the last closed view (zero: a newcomer), highest epoch heard of, highest
 //! token or token base heard of, stamp of its copy of the state (the reign, and the last write of it; zero: none), profile.
-//! A copy of a reign above the highest epoch heard of is refused. From a member or an observer, second. What it knows follows.
+//! A copy of a reign above the highest epoch heard of is refused. From a member or an observer, second. What it knows
+//! follows.
 //!
 //! **3 Names**: sort, list id. From a joining member: the instances in its last closed view (known), those heard of in
 //! a window that it saw open (heard).

@@ -158,6 +158,14 @@ impl World {
         }
     }
 
+    /// The kernel is asked who is there. Whoever has not read its first Welcome is no member yet and is not shown.
+    pub(super) fn unseen_witnesses(&mut self) {
+        let unseen = self.instances.iter().filter(|instance| instance.membership.is_none());
+        for id in unseen.map(|instance| instance.session.id()).collect::<Vec<_>>() {
+            self.no_witness(id);
+        }
+    }
+
     /// A window has closed with this copy.
     pub(super) fn state_adopted(&mut self, supervisor: &Supervisor, adopted: Stamp) {
         if supervisor.state().stamp() == adopted {

@@ -175,6 +175,7 @@ impl World {
     /// Asks the kernel who is there.
     pub(super) fn call(&mut self, i: u8) {
         self.at(i).uncalled = false;
+        self.unseen_witnesses();
         // Whoever ended before the kernel was asked might as well have ended before this one won.
         self.ghost.restarted = !self.is_somebody_else(i) && self.at(i).session.is_fresh();
         let roll = if self.config.listing {

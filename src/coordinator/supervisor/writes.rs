@@ -1,6 +1,6 @@
 //! How the state reaches the instances: which copy a reign begins with, who is told of a write, and when it is done.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::state::{Outcome, State, Unfit, limit_of};
 use super::{Awaiting, LinkId, Phase, Supervisor};
@@ -19,8 +19,8 @@ pub(super) struct Writes {
     /// Writes that came before the reign was open, in their order, and what they cost.
     kept: Vec<(LinkId, InstanceId, Put)>,
     kept_bytes: usize,
-    /// The last write that was said on each connection: one that does not rise was said already.
-    said: BTreeMap<LinkId, Request>,
+    /// The last writes that were said on each connection.
+    said: BTreeMap<LinkId, BTreeSet<Request>>,
     /// Writes that are done and not acknowledged, in their order. So who is awaited for one is awaited for all after it,
     /// unless the connection ends.
     pending: VecDeque<Pending>,
@@ -36,6 +36,9 @@ struct Pending {
 }
 
 impl Writes {
+    /// How many of the writes of a connection are remembered: far more than one instance has callers.
+    const SAID: usize = 1024;
+
     pub(super) fn begin(&mut self, epoch: Epoch) {
         self.state.begin(epoch);
         self.brought.clear();
@@ -48,6 +51,15 @@ impl Writes {
 
     pub(super) fn is_fetching(&self, link: LinkId) -> bool {
         self.fetches.contains_key(&link)
+    }
+
+    /// Notes that a write was said on this connection; `false` if it was before. Only so many are remembered: callers
+    /// of one instance may overtake each other a little, so that older ones count as said.
+    fn is_said_first(&mut self, link: LinkId, request: Request) -> bool {
+        let said = self.said.entry(link).or_default();
+        let is_first = said.insert(request);
+        let forgotten = if said.len() > Self::SAID { said.pop_first() } else { None };
+        is_first && forgotten != Some(request)
     }
 
     pub(super) fn written(&mut self, link: LinkId, count: u64) {
@@ -123,13 +135,9 @@ impl Supervisor {
 
     /// Somebody with a view writes.
     pub(super) fn put(&mut self, link: LinkId, writer: InstanceId, put: Put) {
-        // The supervisor's own instance says nothing twice, but its threads may overtake each other.
-        if link != LinkId::LOCAL {
-            let last = self.writes.said.get(&link).copied();
-            if last.is_some_and(|last| last >= put.request) {
-                return; // Its first saying is answered, and for both.
-            }
-            self.writes.said.insert(link, put.request);
+        if !self.writes.is_said_first(link, put.request) {
+            // Its first saying is answered, and for both.
+            return;
         }
         match self.phase {
             Phase::Open => self.write(link, writer, put),

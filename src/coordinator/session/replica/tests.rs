@@ -178,7 +178,8 @@ fn a_write_is_said_when_a_reign_is_open_and_said_again_with_the_version_of_then(
 #[test]
 fn every_write_has_one_answer_and_one_that_was_forgotten_none() {
     let version = at(5, 3);
-    let answers: [fn(Request, Stamp) -> (ToMember, Notice); 3] = [
+    type Answer = fn(Request, Stamp) -> (ToMember, Notice);
+    let answers: [Answer; 3] = [
         |request, version| (ToMember::Stored(request, version), Notice::Stored(request, version)),
         |request, version| (ToMember::Conflict(request, version), Notice::Conflict(request, version)),
         |request, _| (ToMember::Interrupted(request), Notice::Interrupted(request)),

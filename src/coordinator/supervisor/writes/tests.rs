@@ -303,6 +303,33 @@ fn a_write_that_arrives_twice_is_done_once() {
 }
 
 #[test]
+fn writes_that_overtake_each_other_are_both_done() {
+    let mut net = Net::of_three();
+    let session = net.sessions.get_mut(&2).expect("a session of the test");
+    let (first, one) = session.put(key("x"), None, None);
+    let (second, two) = session.put(key("y"), None, None);
+    for frame in [two, one] {
+        net.say(2, frame.expect("a reign is open"));
+    }
+    net.deliver_all();
+    assert_eq!(net.about(second), net.stored(2, second, 1));
+    assert_eq!(net.about(first), net.stored(2, first, 2));
+}
+
+#[test]
+fn what_is_remembered_of_a_connection_is_bounded() {
+    let mut writes = Writes::default();
+    let link = LinkId(7);
+    for request in 1..=5000 {
+        assert!(writes.is_said_first(link, Request::new(request)), "{request}");
+    }
+    assert!(writes.said[&link].len() <= Writes::SAID);
+    for request in [1, 4000, 5000] {
+        assert!(!writes.is_said_first(link, Request::new(request)), "{request} was said");
+    }
+}
+
+#[test]
 fn a_write_before_the_reign_is_open_is_kept_in_order() {
     let sessions = Net::of_three().killed();
     let mut sessions = sessions.into_values();
