@@ -504,6 +504,51 @@ fn b3_a_winner_that_stands_still_beyond_the_limit_evicts_nobody() {
     }
 }
 
+#[test]
+fn b3_b2_a_winner_that_stands_still_in_the_middle_of_counted_time_evicts_nobody() {
+    for _ in 0..2 {
+        // Shorter than a member waits for an answer before it says that there is none, which is the clock of this test.
+        let fleet = Fleet::with("limit=2500");
+        let supervisor = fleet.member("");
+        let winner = fleet.member("");
+        // So many that taking them in is longer work than to count how late it is.
+        let crowd = fleet.process();
+        let joining: Vec<_> = (0..40).map(|_| fleet.join_in(&crowd, "")).collect();
+        let punctual: Vec<_> = joining.into_iter().map(|joining| fleet.joined(joining)).collect();
+        let mut rest = punctual.clone();
+        rest.push(winner.clone());
+        let mut everyone = rest.clone();
+        everyone.push(supervisor.clone());
+        let epoch = fleet.agree(&everyone).epoch;
+        crowd.stop();
+        kill(&supervisor);
+        winner.event(0, "its victory", |event| {
+            (event.kind() == "welcomed" && event.get("role") == Some("Supervisor")).then_some(())
+        });
+        // Each slice of counted time begins with a knock at the own door, of which the kernel keeps a trace.
+        let knock = |c: &&kernel::Connection| c.remote == fleet.port && c.state == kernel::State::Closed;
+        let knocks = || kernel::connections(fleet.port).iter().filter(knock).count();
+        eventually("the winner counts", || knocks() > 0);
+        winner.process.stop();
+        let mark = crowd.mark();
+        crowd.resume();
+        for member in &punctual {
+            member.event(mark, "silence", |event| (event.kind() == "hung").then_some(()));
+        }
+        // All have come, and nobody has looked.
+        let arrived = |c: &&kernel::Connection| c.local == fleet.port && c.unread > 0;
+        let all = kernel::connections(fleet.port);
+        assert!(all.iter().filter(arrived).count() >= punctual.len(), "{all:?}");
+        winner.process.resume();
+        expect_reign(&rest, epoch);
+        fleet.agree(&rest);
+        assert_ids_kept(&rest);
+        for member in &rest {
+            assert!(member.events(0, "ended").iter().all(|event| event.text("reason") == "Failed"));
+        }
+    }
+}
+
 // ------------------------------------------------------------------------------------------------- deaths in the window
 
 #[test]
