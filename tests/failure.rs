@@ -5,21 +5,14 @@ mod fleet;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
-use fleet::schedules::{assert_ids_kept, expect_ended, expect_reign, kill, open_window, others, winner};
+use fleet::schedules::{self, assert_ids_kept, expect_ended, expect_reign, kill, open_window, others, winner};
 use fleet::{Fleet, Load, Member, check_reigns, eventually, kernel};
 
 // ------------------------------------------------------------------------------------------------------ ends of processes
 
 #[test]
 fn c5_the_kill_of_a_subordinate_reaches_everybody() {
-    let fleet = Fleet::new();
-    let members = fleet.members(6, "");
-    let agreed = fleet.agree(&members);
-    let victim = members.iter().find(|member| member.id != members[agreed.supervisor].id).unwrap();
-    kill(victim);
-    let rest = others(&members, victim);
-    expect_ended(&rest, victim, "Failed");
-    assert_eq!(fleet.agree(&rest).epoch, agreed.epoch, "no election");
+    schedules::subordinate_killed(&Fleet::new());
 }
 
 #[test]
@@ -68,56 +61,18 @@ fn c7_everybody_but_one_is_killed_and_that_one_reigns() {
 
 #[test]
 fn c7_supervisor_and_subordinate_are_killed_in_the_same_instant() {
-    let fleet = Fleet::with("limit=none");
-    let mut members = fleet.members(8, "");
-    for _ in 0..3 {
-        let agreed = fleet.agree(&members);
-        let supervisor = members.remove(agreed.supervisor);
-        let subordinate = members.remove(0);
-        subordinate.process.kill();
-        supervisor.process.kill();
-        subordinate.process.reap();
-        supervisor.process.reap();
-        expect_reign(&members, agreed.epoch);
-        expect_ended(&members, &supervisor, "Failed");
-        expect_ended(&members, &subordinate, "Failed");
-        assert_ids_kept(&members);
-    }
-    fleet.agree(&members);
-    check_reigns(&members);
+    schedules::both_killed(&Fleet::with("limit=none"), 3);
 }
 
 #[test]
 fn b3_a_supervisor_that_is_dead_but_not_reaped_holds_nobody_up() {
     // Without a limit this would hang if anybody waited for the dead process to vanish.
-    let fleet = Fleet::with("limit=none");
-    let mut members = fleet.members(4, "");
-    for _ in 0..2 {
-        let agreed = fleet.agree(&members);
-        let zombie = members.remove(agreed.supervisor);
-        zombie.process.kill();
-        expect_reign(&members, agreed.epoch);
-        expect_ended(&members, &zombie, "Failed");
-    }
+    schedules::zombies(&Fleet::with("limit=none"));
 }
 
 #[test]
 fn b3_a_process_that_became_another_program_holds_nobody_up() {
-    let fleet = Fleet::with("limit=none");
-    let mut members = fleet.members(5, "");
-    let agreed = fleet.agree(&members);
-    // Once the supervisor, once a subordinate. Both processes live on under the same number.
-    let supervisor = members.remove(agreed.supervisor);
-    supervisor.process.say("exec");
-    expect_reign(&members, agreed.epoch);
-    expect_ended(&members, &supervisor, "Failed");
-    let agreed = fleet.agree(&members);
-    let subordinate = members.remove((agreed.supervisor + 1) % members.len());
-    subordinate.process.say("exec");
-    expect_ended(&members, &subordinate, "Failed");
-    assert_eq!(fleet.agree(&members).epoch, agreed.epoch);
-    let lives = |member: &Member| std::path::Path::new(&format!("/proc/{}", member.process.pid)).exists();
-    assert!(lives(&supervisor) && lives(&subordinate));
+    schedules::other_programs(&Fleet::with("limit=none"));
 }
 
 #[test]
@@ -151,26 +106,7 @@ fn c6_an_orderly_exit_without_a_word_is_a_failure_too() {
 #[test]
 fn p13_leaving_is_told_apart_from_failing() {
     for verb in ["leave", "drop"] {
-        let fleet = Fleet::with("limit=none");
-        let mut members = fleet.members(6, "");
-        let agreed = fleet.agree(&members);
-        let subordinate = members.remove((agreed.supervisor + 1) % members.len());
-        subordinate.ask(verb).unwrap();
-        subordinate.event(0, "the end of its events", |event| (event.kind() == "closed").then_some(()));
-        expect_ended(&members, &subordinate, "Left");
-        let agreed = fleet.agree(&members);
-
-        let supervisor = members.remove(agreed.supervisor);
-        supervisor.ask(verb).unwrap();
-        expect_reign(&members, agreed.epoch);
-        expect_ended(&members, &supervisor, "Left");
-        assert_ids_kept(&members);
-        fleet.agree(&members);
-        // The process lives on and can come again.
-        let again = fleet.joined(fleet.join_in(&supervisor.process, ""));
-        assert_ne!(again.id, supervisor.id);
-        members.push(again);
-        fleet.agree(&members);
+        schedules::leaving(&Fleet::with("limit=none"), verb);
     }
 }
 
@@ -178,11 +114,7 @@ fn p13_leaving_is_told_apart_from_failing() {
 fn p13_everybody_leaves_at_once() {
     for _ in 0..10 {
         let fleet = Fleet::with("limit=none");
-        let members = fleet.members(8, "");
-        let leaving: Vec<_> = members.iter().map(|member| member.say("leave")).collect();
-        for (member, leaving) in members.iter().zip(leaving) {
-            member.process.answer(leaving).unwrap();
-        }
+        schedules::everybody_leaves(&fleet);
         TcpListener::bind(("127.0.0.1", fleet.port)).unwrap();
     }
 }
@@ -218,22 +150,7 @@ fn p13_calls_after_leaving_are_told_so() {
 
 #[test]
 fn p13_resigning_hands_the_office_over_and_nobody_loses_anything() {
-    let fleet = Fleet::with("limit=none");
-    let members = fleet.members(6, "");
-    let mut agreed = fleet.agree(&members);
-    for _ in 0..20 {
-        let old = &members[agreed.supervisor];
-        let status = old.ask("resign").unwrap();
-        assert_eq!((status.text("role"), status.text("id")), ("Subordinate".to_owned(), old.id.clone()));
-        let before = std::mem::replace(&mut agreed, fleet.agree(&members));
-        assert!(agreed.epoch > before.epoch);
-        assert_ne!(agreed.supervisor, before.supervisor, "the office stayed where it was");
-    }
-    assert_ids_kept(&members);
-    check_reigns(&members);
-    for member in &members {
-        assert_eq!(member.events(0, "ended").len(), 0, "somebody was missing in between");
-    }
+    schedules::resigning(&Fleet::with("limit=none"), 20);
 }
 
 #[test]
@@ -387,22 +304,7 @@ fn p16_a_supervisor_is_not_called_hung_for_what_its_predecessor_was_asked() {
 
 #[test]
 fn b3_a_window_waits_for_a_stopped_member_as_long_as_there_is_no_limit() {
-    let fleet = Fleet::with("limit=none");
-    let members = fleet.members(4, "");
-    let agreed = fleet.agree(&members);
-    let supervisor = members[agreed.supervisor].clone();
-    let rest = others(&members, &supervisor);
-    let (stopped, running) = rest.split_first().unwrap();
-    stopped.process.stop();
-    kill(&supervisor);
-    for member in running {
-        member.event(0, "the welcome in the open window", |event| (event.kind() == "welcomed").then_some(()));
-        assert_eq!(member.events(0, "reign").iter().filter(|e| e.number("epoch") > agreed.epoch).count(), 0);
-    }
-    stopped.process.resume();
-    expect_reign(&rest, agreed.epoch);
-    fleet.agree(&rest);
-    assert_ids_kept(&rest);
+    schedules::window_waits(&Fleet::with("limit=none"));
 }
 
 #[test]
@@ -504,6 +406,51 @@ fn b3_a_winner_that_stands_still_beyond_the_limit_evicts_nobody() {
     }
 }
 
+#[test]
+fn b3_b2_a_winner_that_stands_still_in_the_middle_of_counted_time_evicts_nobody() {
+    for _ in 0..2 {
+        // Shorter than a member waits for an answer before it says that there is none, which is the clock of this test.
+        let fleet = Fleet::with("limit=2500");
+        let supervisor = fleet.member("");
+        let winner = fleet.member("");
+        // So many that taking them in is longer work than to count how late it is.
+        let crowd = fleet.process();
+        let joining: Vec<_> = (0..40).map(|_| fleet.join_in(&crowd, "")).collect();
+        let punctual: Vec<_> = joining.into_iter().map(|joining| fleet.joined(joining)).collect();
+        let mut rest = punctual.clone();
+        rest.push(winner.clone());
+        let mut everyone = rest.clone();
+        everyone.push(supervisor.clone());
+        let epoch = fleet.agree(&everyone).epoch;
+        crowd.stop();
+        kill(&supervisor);
+        winner.event(0, "its victory", |event| {
+            (event.kind() == "welcomed" && event.get("role") == Some("Supervisor")).then_some(())
+        });
+        // Each slice of counted time begins with a knock at the own door, of which the kernel keeps a trace.
+        let knock = |c: &&kernel::Connection| c.remote == fleet.port && c.state == kernel::State::Closed;
+        let knocks = || kernel::connections(fleet.port).iter().filter(knock).count();
+        eventually("the winner counts", || knocks() > 0);
+        winner.process.stop();
+        let mark = crowd.mark();
+        crowd.resume();
+        for member in &punctual {
+            member.event(mark, "silence", |event| (event.kind() == "hung").then_some(()));
+        }
+        // All have come, and nobody has looked.
+        let arrived = |c: &&kernel::Connection| c.local == fleet.port && c.unread > 0;
+        let all = kernel::connections(fleet.port);
+        assert!(all.iter().filter(arrived).count() >= punctual.len(), "{all:?}");
+        winner.process.resume();
+        expect_reign(&rest, epoch);
+        fleet.agree(&rest);
+        assert_ids_kept(&rest);
+        for member in &rest {
+            assert!(member.events(0, "ended").iter().all(|event| event.text("reason") == "Failed"));
+        }
+    }
+}
+
 // ------------------------------------------------------------------------------------------------- deaths in the window
 
 #[test]
@@ -581,33 +528,7 @@ fn b3_the_winner_leaves_in_the_window() {
 
 #[test]
 fn b3_a_newcomer_that_wins_waits_for_members_it_has_never_heard_of() {
-    let fleet = Fleet::with("limit=none");
-    let members = fleet.members(5, "");
-    let agreed = fleet.agree(&members);
-    let supervisor = members[agreed.supervisor].clone();
-    let rest = others(&members, &supervisor);
-    for member in &rest {
-        member.process.stop();
-    }
-    kill(&supervisor);
-    let joining = fleet.joining("");
-    eventually("the newcomer listens", || kernel::is_listened_on(fleet.port));
-    // A second one is told nothing before the window closes, and finds the first one alive.
-    let second = fleet.joining("within=1000");
-    let error = second.answer().unwrap_err();
-    assert!(error.starts_with("TimedOut"), "{error}");
-    for member in &rest {
-        member.process.resume();
-    }
-    let newcomer = fleet.joined(joining);
-    assert!(newcomer.epoch > agreed.epoch);
-    expect_reign(&rest, agreed.epoch);
-    expect_ended(&rest, &supervisor, "Failed");
-    assert_ids_kept(&rest);
-    let all: Vec<_> = rest.iter().chain([&newcomer]).cloned().collect();
-    let agreed = fleet.agree(&all);
-    assert_eq!(all[agreed.supervisor].id, newcomer.id);
-    check_reigns(&all);
+    assert!(schedules::newcomer_wins(&Fleet::with("limit=none")), "the kernel lists everybody to it");
 }
 
 #[test]

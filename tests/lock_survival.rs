@@ -107,7 +107,7 @@ fn p8_b5_every_lock_survives_one_supervisor_after_the_other() {
     assert!(waiting.granted().number("token") > token);
     holder.unlock("shared").unwrap();
     rest[1].unlock("shared").unwrap();
-    writer.granted();
+    assert_eq!(abandoned(&writer.granted()), "Unknown", "readers cannot vouch for those before them");
 }
 
 #[test]
@@ -172,7 +172,10 @@ fn b6_holder_and_supervisor_killed_together_leave_the_next_owner_warned() {
         both.iter().for_each(|member| member.process.kill());
         let told = served_in_order(&waiting, token);
         assert_not_clean(&told[0], &holder);
-        assert_eq!(told[1..].iter().map(abandoned).collect::<Vec<_>>(), ["Clean"; 3]);
+        // The supervisor may have lived to grant once more; then it is the first of the next reign that cannot know.
+        let warned: Vec<_> = told[1..].iter().map(abandoned).filter(|told| told != "Clean").collect();
+        assert!(warned.is_empty() || warned == ["Unknown"], "{told:?}");
+        assert!(warned.is_empty() || abandoned(&told[0]) != "Unknown", "{told:?}");
     }
 }
 
@@ -267,7 +270,7 @@ fn p8_waits_that_are_given_up_in_the_window_are_not_granted_afterwards() {
     // It has a place, and gives it up while nobody reigns: all this takes less than its time, or the test is just milder.
     rest[1].await_queue("mutex line", 0);
     let brief = rest[1].locking("brief", "mutex line within=1500");
-    rest[0].await_queue("mutex line", 1);
+    rest[0].await_queue_or_end("mutex line", 1, &brief);
     hold_window_open(&members, &supervisor, &stopped);
     refused(brief.answer(), "TimedOut");
     rest[0].unlock("g").unwrap();

@@ -78,6 +78,7 @@ fn p1_a_thousand_wait_for_one_name() {
     supervisor.await_queue("mutex workshop", 1000);
     assert_eq!(workshop.check(), 0, "nobody is in while it is held");
     supervisor.unlock("first").unwrap();
+    workshop.await_done(1000);
     for (member, toiling) in members.iter().zip(toiling) {
         assert_eq!(member.process.answer(toiling).unwrap().number("done"), 250);
     }
@@ -91,6 +92,7 @@ fn p9_threads_of_all_members_work_alone_under_tokens_that_rise() {
     let members = fleet.members(4, "");
     let workshop = Workshop::new(&fleet);
     let toiling: Vec<_> = members.iter().map(|member| member.say(&workshop.toil(5, 40, ""))).collect();
+    workshop.await_done(800);
     for (member, toiling) in members.iter().zip(toiling) {
         assert_eq!(member.process.answer(toiling).unwrap().number("done"), 200);
     }

@@ -4,47 +4,23 @@ mod fleet;
 
 use std::net::{TcpListener, UdpSocket};
 
-use fleet::{Fleet, Member, check_reigns, eventually, kernel};
+use fleet::schedules::{self, assert_ids_kept, expect_ended, expect_reign, kill};
+use fleet::{Fleet, Member, check_reigns};
 
 /// Without a limit a window that waits for somebody who is gone would stay open for ever.
+fn portable() -> Fleet {
+    Fleet::with("portable=1 limit=none")
+}
+
 fn fleet_of(count: usize) -> (Fleet, Vec<Member>) {
-    let fleet = Fleet::with("portable=1 limit=none");
+    let fleet = portable();
     let members = fleet.members(count, "");
     (fleet, members)
 }
 
-fn kill(member: &Member) {
-    member.process.kill();
-    member.process.reap();
-}
-
-fn expect_ended(members: &[Member], ended: &Member, reason: &str) {
-    for member in members {
-        member.expect(0, "ended", &[("id", ended.id.as_str()), ("reason", reason)]);
-    }
-}
-
-fn expect_reign(members: &[Member], after: u64) {
-    for member in members {
-        member.reign_after(after);
-    }
-}
-
-fn assert_ids_kept(members: &[Member]) {
-    for member in members {
-        assert_eq!(member.events(0, "forfeited").len(), 0, "{} has forfeited", member.id);
-        assert_eq!(member.status().id, member.id);
-    }
-}
-
 #[test]
 fn c5_the_kill_of_a_subordinate_reaches_everybody() {
-    let (fleet, mut members) = fleet_of(5);
-    let agreed = fleet.agree(&members);
-    let victim = members.remove((agreed.supervisor + 1) % members.len());
-    kill(&victim);
-    expect_ended(&members, &victim, "Failed");
-    assert_eq!(fleet.agree(&members).epoch, agreed.epoch, "no election");
+    schedules::subordinate_killed(&portable());
 }
 
 #[test]
@@ -66,79 +42,28 @@ fn c7_ten_members_survive_eight_failovers() {
 
 #[test]
 fn c7_supervisor_and_subordinate_are_killed_in_the_same_instant() {
-    let (fleet, mut members) = fleet_of(6);
-    let agreed = fleet.agree(&members);
-    let supervisor = members.remove(agreed.supervisor);
-    let subordinate = members.remove(0);
-    subordinate.process.kill();
-    supervisor.process.kill();
-    expect_reign(&members, agreed.epoch);
-    expect_ended(&members, &supervisor, "Failed");
-    expect_ended(&members, &subordinate, "Failed");
-    assert_ids_kept(&members);
+    schedules::both_killed(&portable(), 1);
 }
 
 #[test]
 fn b3_a_supervisor_that_is_dead_but_not_reaped_holds_nobody_up() {
-    let (fleet, mut members) = fleet_of(4);
-    for _ in 0..2 {
-        let agreed = fleet.agree(&members);
-        let zombie = members.remove(agreed.supervisor);
-        zombie.process.kill();
-        expect_reign(&members, agreed.epoch);
-        expect_ended(&members, &zombie, "Failed");
-    }
+    schedules::zombies(&portable());
 }
 
 #[test]
 fn b3_a_process_that_became_another_program_holds_nobody_up() {
-    let (fleet, mut members) = fleet_of(4);
-    let agreed = fleet.agree(&members);
-    let supervisor = members.remove(agreed.supervisor);
-    supervisor.process.say("exec");
-    expect_reign(&members, agreed.epoch);
-    expect_ended(&members, &supervisor, "Failed");
-    fleet.agree(&members);
+    schedules::other_programs(&portable());
 }
 
 #[test]
 fn b3_a_newcomer_that_wins_waits_for_members_it_has_never_heard_of() {
-    let (fleet, members) = fleet_of(5);
-    let agreed = fleet.agree(&members);
-    let mut rest = members;
-    let supervisor = rest.remove(agreed.supervisor);
-    rest.iter().for_each(|member| member.process.stop());
-    kill(&supervisor);
-    let joining = fleet.joining("");
-    eventually("the newcomer listens", || kernel::is_listened_on(fleet.port));
-    let error = fleet.joining("within=1000").answer().unwrap_err();
-    assert!(error.starts_with("TimedOut"), "{error}");
-    rest.iter().for_each(|member| member.process.resume());
-    let newcomer = fleet.joined(joining);
-    assert!(newcomer.epoch > agreed.epoch);
-    expect_reign(&rest, agreed.epoch);
-    expect_ended(&rest, &supervisor, "Failed");
-    assert_ids_kept(&rest);
-    rest.push(newcomer);
-    fleet.agree(&rest);
-    check_reigns(&rest);
+    // Whether it keeps the office is another matter: others can tell better who is gone.
+    schedules::newcomer_wins(&portable());
 }
 
 #[test]
 fn b3_a_window_waits_for_a_stopped_member() {
-    let (fleet, mut members) = fleet_of(4);
-    let agreed = fleet.agree(&members);
-    let supervisor = members.remove(agreed.supervisor);
-    members[0].process.stop();
-    kill(&supervisor);
-    for member in &members[1..] {
-        member.event(0, "the welcome in the open window", |event| (event.kind() == "welcomed").then_some(()));
-        assert!(member.events(0, "reign").iter().all(|event| event.number("epoch") == agreed.epoch));
-    }
-    members[0].process.resume();
-    expect_reign(&members, agreed.epoch);
-    fleet.agree(&members);
-    assert_ids_kept(&members);
+    schedules::window_waits(&portable());
 }
 
 #[test]
@@ -184,41 +109,18 @@ fn b2_a_member_that_has_forfeited_is_waited_for_under_its_new_id() {
 
 #[test]
 fn p13_leaving_is_told_apart_from_failing() {
-    let (fleet, mut members) = fleet_of(5);
-    let agreed = fleet.agree(&members);
-    let subordinate = members.remove((agreed.supervisor + 1) % members.len());
-    subordinate.ask("leave").unwrap();
-    expect_ended(&members, &subordinate, "Left");
-    let agreed = fleet.agree(&members);
-    let supervisor = members.remove(agreed.supervisor);
-    supervisor.ask("leave").unwrap();
-    expect_reign(&members, agreed.epoch);
-    expect_ended(&members, &supervisor, "Left");
-    assert_ids_kept(&members);
-    fleet.agree(&members);
+    schedules::leaving(&portable(), "leave");
 }
 
 #[test]
 fn p13_resigning_hands_the_office_over_and_nobody_loses_anything() {
-    let (fleet, members) = fleet_of(4);
-    let mut agreed = fleet.agree(&members);
-    for _ in 0..5 {
-        members[agreed.supervisor].ask("resign").unwrap();
-        let before = std::mem::replace(&mut agreed, fleet.agree(&members));
-        assert!(agreed.epoch > before.epoch);
-        assert_ne!(agreed.supervisor, before.supervisor, "the office stayed where it was");
-    }
-    assert_ids_kept(&members);
-    assert!(members.iter().all(|member| member.events(0, "ended").is_empty()), "somebody was missing in between");
+    schedules::resigning(&portable(), 5);
 }
 
 #[test]
 fn p13_everybody_leaves_at_once_and_the_ports_are_free() {
-    let (fleet, members) = fleet_of(8);
-    let leaving: Vec<_> = members.iter().map(|member| member.say("leave")).collect();
-    for (member, leaving) in members.iter().zip(leaving) {
-        member.process.answer(leaving).unwrap();
-    }
+    let fleet = portable();
+    schedules::everybody_leaves(&fleet);
     TcpListener::bind(("127.0.0.1", fleet.port)).unwrap();
     UdpSocket::bind(("127.0.0.1", fleet.port)).unwrap();
 }

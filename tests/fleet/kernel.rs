@@ -18,6 +18,8 @@ pub struct Connection {
 pub enum State {
     Established,
     Listening,
+    /// By this end, and then by the other; the kernel remembers it for a minute.
+    Closed,
     Other,
 }
 
@@ -35,6 +37,7 @@ pub fn connections(port: u16) -> Vec<Connection> {
             state: match fields[3] {
                 "01" => State::Established,
                 "0A" => State::Listening,
+                "06" => State::Closed,
                 _ => State::Other,
             },
             unsent,

@@ -77,6 +77,18 @@ impl Member {
         });
     }
 
+    /// The same, unless this call, which is one of them, ends meanwhile.
+    pub fn await_queue_or_end(&self, what: &str, count: u64, waiting: &Waiting) {
+        let probe = || match self.lock("probe", &format!("{what} within=0")) {
+            Ok(_) => {
+                self.unlock("probe").unwrap();
+                false
+            }
+            Err(error) => facts(&error).get("position").is_some_and(|position| position.parse() == Ok(count)),
+        };
+        eventually(&format!("{count} wait for {what}"), || probe() || waiting.is_over());
+    }
+
     /// Waits in the queue behind so many others, which is certain when this returns.
     pub fn queue(&self, guard: &str, what: &str, ahead: u64) -> Waiting {
         self.await_queue(what, ahead);
@@ -138,6 +150,15 @@ impl Workshop {
     /// The command that lets the threads of a member work in it.
     pub fn toil(&self, threads: u32, rounds: u32, more: &str) -> String {
         format!("toil threads={threads} rounds={rounds} in={} name=workshop {more}", self.0.display())
+    }
+
+    /// Waits until so much was done, for as long as it goes on at all.
+    pub fn await_done(&self, count: u64) {
+        let mut done = self.check();
+        while done < count {
+            eventually(&format!("more than {done} of {count} is done"), || self.check() > done);
+            done = self.check();
+        }
     }
 
     /// That nothing has gone wrong in it; returns how much was done.
