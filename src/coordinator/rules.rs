@@ -33,6 +33,16 @@ pub struct Rules {
     pub base_is_awaited: bool,
     /// How many tokens a base is good for: fewer than in earnest where a simulation is to use them up.
     pub step: u64,
+    /// The claims are what the table says when the next connection begins, and not what it said when the last one ended.
+    pub claims_are_the_table: bool,
+    /// No place in a queue is told before the reign is open.
+    pub places_when_open: bool,
+    /// A grant that was not taken when its connection ended is not taken before the next reign has confirmed it.
+    pub take_only_when_settled: bool,
+    /// Only the release of a grant that was taken says that all is well.
+    pub decline_keeps_the_flag: bool,
+    /// Who forfeited was written so before anything is granted that it may believe to hold.
+    pub forfeited_is_awaited: bool,
     /// Who forfeited is not awaited again only while it shows the membership under which it did.
     pub forfeits_need_the_same_tag: bool,
     /// A membership has a new tag before its owner says hello, not only when it is part of a new reign.
@@ -55,6 +65,11 @@ impl Rules {
         token_base: true,
         base_is_awaited: true,
         step: numbers::STEP,
+        claims_are_the_table: true,
+        places_when_open: true,
+        take_only_when_settled: true,
+        decline_keeps_the_flag: true,
+        forfeited_is_awaited: true,
         forfeits_need_the_same_tag: true,
         new_tag_before_hello: true,
     };

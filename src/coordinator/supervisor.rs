@@ -148,7 +148,7 @@ impl Supervisor {
             rules,
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
-            grants: Grants::new().with_step(rules.step),
+            grants: Grants::new().with_rules(rules),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, state: LinkState::Silent })]),
