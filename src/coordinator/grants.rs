@@ -44,6 +44,8 @@
 
 mod back;
 mod flags;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lock;
 mod look;
 mod shape;
