@@ -386,8 +386,6 @@ impl Grants {
                 let what = ToMember::Grant(Grant { request: key.1, token, since: self.now, abandoned });
                 self.told.push(Told { to: key.0, what });
             }
-        }
-        if self.phase == Phase::Open || !self.rules.places_when_open && self.phase == Phase::Closed {
             while let Some(place) = lock.next_untold() {
                 let next = Ticket { epoch: self.epoch, n: self.tickets + 1 };
                 let Some((now, waiting, ahead)) = lock.tell(place, next) else { break };

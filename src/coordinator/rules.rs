@@ -35,8 +35,6 @@ pub struct Rules {
     pub step: u64,
     /// The claims are what the table says when the next connection begins, and not what it said when the last one ended.
     pub claims_are_the_table: bool,
-    /// No place in a queue is told before the reign is open.
-    pub places_when_open: bool,
     /// A grant that was not taken when its connection ended is not taken before the next reign has confirmed it.
     pub take_only_when_settled: bool,
     /// Only the release of a grant that was taken says that all is well.
@@ -66,7 +64,6 @@ impl Rules {
         base_is_awaited: true,
         step: numbers::STEP,
         claims_are_the_table: true,
-        places_when_open: true,
         take_only_when_settled: true,
         decline_keeps_the_flag: true,
         forfeited_is_awaited: true,
