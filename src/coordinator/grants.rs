@@ -20,7 +20,7 @@
 //!
 //! # Tokens
 //!
-//! One counter for all names. At most [`numbers::STEP`] tokens are given above a base, because the base of the next reign
+//! One counter for all names. At most [`STEP`](super::numbers::STEP) tokens are given above a base, because the base of the next reign
 //! may be just that much higher; when they are used up nothing is granted before everybody was told a higher base:
 //! [`Grants::is_short`], [`Grants::raise`].
 //!
@@ -44,6 +44,8 @@
 
 mod back;
 mod flags;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lock;
 mod look;
 mod shape;
@@ -60,7 +62,7 @@ use self::lock::{End, Key, Lock, Place};
 pub use self::look::{Holder, Waiter};
 use self::shape::{Shape, misfit, same};
 use self::window::Window;
-use super::numbers;
+use super::rules::Rules;
 use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
 use crate::wire::message::{Grant, Mode, Queued, ToMember, Want};
 
@@ -93,8 +95,7 @@ pub struct Grants {
     /// The last token given; never above `ceiling`.
     last: u64,
     ceiling: u64,
-    /// How many tokens a base is good for.
-    step: u64,
+    rules: Rules,
     /// The last ticket of this reign.
     tickets: u64,
     /// How many requests have come.
@@ -139,7 +140,7 @@ impl Grants {
             epoch: Epoch::new(0),
             last: 0,
             ceiling: 0,
-            step: numbers::STEP,
+            rules: Rules::ALL,
             tickets: 0,
             arrivals: 0,
             now: 0,
@@ -217,7 +218,8 @@ impl Grants {
 
     /// `from` gives back a grant that nobody waited for. Nothing happens unless it holds.
     pub fn decline(&mut self, from: InstanceId, request: Request) {
-        self.give_back((from, request), End::Declined);
+        let end = if self.rules.decline_keeps_the_flag { End::Declined } else { End::Released };
+        self.give_back((from, request), end);
     }
 
     /// Says whether the instance is connected and active, so that it can take grants. One that is not, because it is

@@ -33,6 +33,14 @@ pub struct Rules {
     pub base_is_awaited: bool,
     /// How many tokens a base is good for: fewer than in earnest where a simulation is to use them up.
     pub step: u64,
+    /// The claims are what the table says when the next connection begins, and not what it said when the last one ended.
+    pub claims_are_the_table: bool,
+    /// A grant that was not taken when its connection ended is not taken before the next reign has confirmed it.
+    pub take_only_when_settled: bool,
+    /// Only the release of a grant that was taken says that all is well.
+    pub decline_keeps_the_flag: bool,
+    /// Who forfeited was written so before anything is granted that it may believe to hold.
+    pub forfeited_is_awaited: bool,
     /// Who forfeited is not awaited again only while it shows the membership under which it did.
     pub forfeits_need_the_same_tag: bool,
     /// A write is acknowledged when it was written to everyone welcomed before.
@@ -67,6 +75,10 @@ impl Rules {
         token_base: true,
         base_is_awaited: true,
         step: numbers::STEP,
+        claims_are_the_table: true,
+        take_only_when_settled: true,
+        decline_keeps_the_flag: true,
+        forfeited_is_awaited: true,
         forfeits_need_the_same_tag: true,
         acknowledged_when_written: true,
         newest_copy: true,

@@ -62,6 +62,9 @@ pub struct Session {
     arrivals: Arrivals,
     requests: u64,
     rules: Rules,
+    /// The claims when the last connection ended: what must not be brought.
+    #[cfg(test)]
+    snapshot: BTreeMap<Request, Claim>,
 }
 
 /// How far the present connection has come.
@@ -163,6 +166,8 @@ impl Session {
             arrivals: Arrivals::default(),
             requests: 0,
             rules: Rules::ALL,
+            #[cfg(test)]
+            snapshot: BTreeMap::new(),
         }
     }
 
@@ -269,7 +274,7 @@ impl Session {
             }
             frames.extend(chunk_forfeits(&self.forfeits).into_iter().map(ToSupervisor::Forfeits));
             frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
-            frames.extend(self.claims.values().map(Claim::frame));
+            frames.extend(self.brought().values().map(Claim::frame));
         }
         if self.rules.completed_is_claimed {
             // Also of a newcomer that was somebody else before.
@@ -277,6 +282,15 @@ impl Session {
         }
         frames.push(ToSupervisor::ClaimsEnd);
         frames
+    }
+
+    /// The claims that the hello names.
+    fn brought(&self) -> &BTreeMap<Request, Claim> {
+        #[cfg(test)]
+        if !self.rules.claims_are_the_table {
+            return &self.snapshot;
+        }
+        &self.claims
     }
 
     fn next_request(&mut self) -> Request {
@@ -287,6 +301,8 @@ impl Session {
     /// The connection has ended, after everything readable was read.
     pub fn disconnected(&mut self) {
         self.standing = Connection::Apart;
+        #[cfg(test)]
+        self.snapshot.clone_from(&self.claims);
         self.predecessor = self.supervisor.take().or(self.predecessor);
         self.parts.clear();
         self.forfeit_parts.clear();

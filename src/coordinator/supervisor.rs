@@ -158,7 +158,7 @@ impl Supervisor {
             rules,
             phase: Phase::Window(Box::new(window)),
             registry: Registry::default(),
-            grants: Grants::new().with_step(rules.step),
+            grants: Grants::new().with_rules(rules),
             writes: Writes::default(),
             barriers: Barriers::new(rules),
             unwritten: meeting::Unwritten::new(),

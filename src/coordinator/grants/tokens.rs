@@ -1,12 +1,13 @@
 //! How many tokens may be given, as far as the grants know.
 
+use super::super::rules::Rules;
 use super::{Grants, Phase};
 use crate::ident::{Resource, Token};
 
 impl Grants {
-    /// The same with a base that is good for so many tokens.
-    pub(crate) const fn with_step(mut self, step: u64) -> Self {
-        self.step = step;
+    /// The same with other rules.
+    pub(crate) const fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -19,13 +20,13 @@ impl Grants {
     /// Whether the tokens come to their end: [`Grants::highest`] is to be told to everybody as a new base, and then
     /// [`Grants::raise`] to be called.
     pub fn is_short(&self) -> bool {
-        let higher = self.last.saturating_add(self.step) > self.ceiling;
-        self.phase == Phase::Open && self.ceiling - self.last <= self.step / 2 && higher
+        let higher = self.last.saturating_add(self.rules.step) > self.ceiling;
+        self.phase == Phase::Open && self.ceiling - self.last <= self.rules.step / 2 && higher
     }
 
     /// This base is known to everybody: grants may go on above it.
     pub fn raise(&mut self, base: Token) {
-        self.ceiling = self.ceiling.max(base.number().saturating_add(self.step));
+        self.ceiling = self.ceiling.max(base.number().saturating_add(self.rules.step));
         let names: Vec<Resource> = self.locks.keys().cloned().collect();
         self.settle_all(names);
     }

@@ -237,7 +237,7 @@ impl Grants {
             }
         }
         // What was given so far everybody learns as the base.
-        self.ceiling = self.last.saturating_add(self.step);
+        self.ceiling = self.last.saturating_add(self.rules.step);
         self.queue_up(window);
     }
 

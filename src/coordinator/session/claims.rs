@@ -62,7 +62,7 @@ impl Session {
     /// it cannot be told whether it still is: between two reigns a grant that was not taken is a claim that the next
     /// supervisor has to confirm.
     pub fn take(&mut self, request: Request) -> Option<Hold> {
-        let settled = self.is_settled();
+        let settled = self.is_settled() || !self.rules.take_only_when_settled;
         match self.claims.get_mut(&request) {
             Some(Claim::Holds(_, hold)) if settled && !hold.taken => {
                 hold.taken = true;

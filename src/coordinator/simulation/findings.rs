@@ -4,8 +4,8 @@
 use super::super::rules::Rules;
 use super::script::Script;
 use super::world::Action::{
-    Acquire, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, Read, Receive, Release, Resign, Slice, Start,
-    Stop, Write,
+    Acquire, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, Read, Receive, Release, Resign,
+    Slice, Start, Stop, Take, Write,
 };
 use super::{Clock, Config, Fault};
 
@@ -178,6 +178,65 @@ fn finding_9_a_resignation_hands_nothing_over() {
 }
 
 #[test]
+fn finding_11_what_was_released_meanwhile_is_in_no_claim() {
+    needs(
+        GROUP,
+        |rules| rules.claims_are_the_table = false,
+        "GRANTED TO NOBODY",
+        |script| {
+            script.all(&[Kill(0), Receive(1), Receive(2), Elect(2), Release(1, 0), Elect(1)]).rest();
+        },
+    );
+}
+
+#[test]
+fn finding_19_a_grant_is_not_taken_between_two_reigns() {
+    let config = Config { held: None, takes_late: true, ..GROUP };
+    needs(
+        config,
+        |rules| rules.take_only_when_settled = false,
+        "STALE TAKE",
+        |script| {
+            script.act(Acquire(1, 0));
+            script.read(1, 1).deliver(1);
+            script.all(&[Kill(0), Receive(1), Receive(2), Elect(2), Stop(1), Acquire(2, 0), Probe(2), Slice(2)]);
+            script.all(&[Take(2, 0), Continue(1), Take(1, 0)]);
+        },
+    );
+}
+
+#[test]
+fn finding_20_a_grant_that_nobody_took_clears_no_flag() {
+    let config = Config { slots: 4, members: 4, ..GROUP };
+    needs(
+        config,
+        |rules| rules.decline_keeps_the_flag = false,
+        "ABANDONED MISSED",
+        |script| {
+            script.all(&[Acquire(2, 0), Acquire(3, 0)]).read(2, 1).read(3, 1).deliver(2).deliver(3);
+            script.all(&[Kill(1), Read(1, 1), Cancel(2, 0)]);
+            script.deliver(2).read(2, 1).deliver(3);
+        },
+    );
+}
+
+/// 2 gives up 1, which holds the lock; 3, who knows nobody, gives up 2 and confirms 1, and dies before it could say so.
+#[test]
+fn finding_30_who_is_given_up_while_it_runs_is_written_that_first() {
+    needs(
+        GROUP,
+        |rules| rules.forfeited_is_awaited = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Stop(1), Kill(0), Receive(2), Elect(2), Probe(2), Slice(2), FailStop(2), Stop(2)]);
+            script.all(&[Start(3), Elect(3), Continue(1), Receive(1), Elect(1)]).read(1, 2).deliver(1).read(1, 2);
+            script.all(&[Probe(3), Slice(3), Kill(3), Receive(1), Continue(2), Elect(2), Acquire(2, 0), Elect(1)]);
+            script.read(1, 3).all(&[Probe(2)]);
+        },
+    );
+}
+
+#[test]
 fn finding_14_tokens_order_two_that_were_late_one_after_the_other() {
     let config = Config { slots: 3, members: 2, ..GROUP };
     needs(
@@ -343,7 +402,8 @@ fn finding_30_who_forfeited_may_have_been_confirmed_since() {
             script.all(&[Start(3), Elect(3), Start(4), Elect(4), Continue(1), Receive(1), Elect(1)]);
             script.read(4, 1).read(1, 2).deliver(1).read(1, 2).all(&[Probe(3), Slice(3)]).deliver(4);
             script.all(&[Kill(3), Receive(4), Elect(4), Continue(2), Elect(2)]);
-            script.read(2, 3).all(&[Probe(4), Acquire(4, 0)]);
+            script.read(2, 3).act(Probe(4));
+            script.deliver(2).act(Acquire(4, 0));
         },
     );
 }

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::session::{Claim, Notice};
+use super::super::session::{Claim, Hold, Notice};
 use super::super::supervisor::Supervisor;
 use super::Clock;
 use super::meetings::Meetings;
 use super::state;
-use super::world::{World, lock_name, owner};
+use super::world::{Instance, World, lock_name, lock_of, owner};
 use crate::ident::{Epoch, InstanceId, Request, Stamp, Ticket, Token};
 use crate::wire::message::{Abandoned, Mode, ToMember};
 
 /// The observer's notes.
 #[derive(Clone, Debug)]
 pub(super) struct Ghost {
-    pub(super) locks: [Seen; 2],
+    pub(super) locks: [Seen; 3],
     pub(super) slots: Vec<Notes>,
     pub(super) state: state::Seen,
     pub(super) meetings: Meetings,
@@ -52,7 +52,9 @@ struct Witness {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes {
     /// Per lock: up to this token it is over the limit, and only the token protects what it believes to hold.
-    pub(super) excused: [Token; 2],
+    pub(super) excused: [Token; 3],
+    /// Locks of which a reign that it has not heard of yet confirmed its claim, though it had been over the limit.
+    unheard: BTreeSet<u8>,
     /// Locks that it released while over the limit.
     released: Vec<u8>,
     /// What an application believes to hold that its session has forgotten.
@@ -75,7 +77,7 @@ pub(super) struct Before {
 impl Ghost {
     pub(super) fn new(slots: usize) -> Self {
         Self {
-            locks: [Seen::default(); 2],
+            locks: [Seen::default(); 3],
             slots: vec![Notes::default(); slots],
             state: state::Seen::new(slots),
             meetings: Meetings::default(),
@@ -95,7 +97,8 @@ impl Ghost {
 impl Seen {
     /// The latest grant that contradicts one of this mode.
     fn against(&self, mode: Mode) -> Option<Witness> {
-        if mode == Mode::Shared { self.exclusive } else { self.any }
+        // Shares and permits may be taken in another order than they were granted.
+        if mode == Mode::Exclusive { self.any } else { self.exclusive }
     }
 
     fn note(&mut self, mode: Mode, witness: Witness) {
@@ -109,8 +112,9 @@ impl Seen {
     }
 }
 
-fn lock_of(claim: &Claim) -> u8 {
-    u8::from(claim.want().name.name.as_str() == "b")
+/// Whether the application knows that it holds this.
+pub(super) fn is_taken(claim: &Claim) -> bool {
+    matches!(claim, Claim::Holds(_, hold) if hold.taken)
 }
 
 impl World {
@@ -152,19 +156,22 @@ impl World {
         };
         match notice {
             Notice::Granted(request) => {
-                if let Some(hold) = self.at(i).session.take(request) {
-                    self.granted(i, request, hold.token, hold.abandoned, before.ticket);
+                self.check_order(i, request, before.ticket);
+                if !self.config.takes_late {
+                    self.take_grant(i, request);
                 }
             }
             Notice::Raised(request, token) => {
-                let Some(claim) = self.at(i).session.claims().get(&request) else { return };
+                let claims = self.at(i).session.claims();
+                let Some(claim) = claims.get(&request).filter(|claim| is_taken(claim)) else { return };
                 let (lock, mode) = (lock_of(claim), claim.want().mode);
                 let epoch = Epoch::default();
                 self.ghost.locks[usize::from(lock)].note(mode, Witness { token, who: id, epoch });
             }
             Notice::Lost(request, ..) => {
                 for (_, lock, token) in before.held.iter().filter(|(held, ..)| *held == request) {
-                    if *token > self.excused(usize::from(i), *lock) {
+                    let unheard = self.ghost.slots[usize::from(i)].unheard.contains(lock);
+                    if *token > self.excused(usize::from(i), *lock) && !unheard {
                         self.fail(format!("LOST WITHOUT REASON: {i} was never late, and loses {lock} #{token}"));
                     }
                 }
@@ -174,6 +181,7 @@ impl World {
             Notice::Forfeited => self.ghost_excuse_waits(i),
             Notice::Reign(..) => {
                 self.ghost.born.entry(id).or_insert(stamp);
+                self.notes(i).unheard.clear();
             }
             Notice::Ended(entry, ..) if self.ghost.born.get(&entry.id).is_some_and(|born| *born < stamp) => {
                 self.notes(i).ended.insert(entry.id);
@@ -189,10 +197,13 @@ impl World {
         }
     }
 
-    fn granted(&mut self, i: u8, request: Request, token: Token, abandoned: Abandoned, ticket: Option<Ticket>) {
+    /// The application has what it waited for.
+    pub(super) fn take_grant(&mut self, i: u8, request: Request) {
+        let Some(Hold { token, abandoned, .. }) = self.at(i).session.take(request) else { return };
         let Some(claim) = self.at(i).session.claims().get(&request) else { return };
         let (lock, mode) = (lock_of(claim), claim.want().mode);
         if token <= self.excused(usize::from(i), lock) {
+            self.check_late_take(i, lock, mode);
             return;
         }
         let seen = &mut self.ghost.locks[usize::from(lock)];
@@ -204,6 +215,29 @@ impl World {
         }
         if died && abandoned == Abandoned::Clean {
             self.fail(format!("ABANDONED MISSED: {i} gets {lock} as clean, but its last owner died"));
+        }
+    }
+
+    /// It was over the limit, and takes what it was granted before. Who has read the end of the connection since can know.
+    fn check_late_take(&mut self, i: u8, lock: u8, mode: Mode) {
+        if self.instances[usize::from(i)].session.is_settled() || mode != Mode::Exclusive {
+            return;
+        }
+        let mut others =
+            self.instances.iter().enumerate().filter(|(k, other)| *k != usize::from(i) && other.is_alive());
+        let holds = |(_, other): &(usize, &Instance)| other.claim(lock).is_some_and(|(_, claim)| is_taken(claim));
+        if let Some((k, _)) = others.find(holds) {
+            self.fail(format!("STALE TAKE: {i} takes {lock}, which {k} was granted since"));
+        }
+    }
+
+    /// First come, first served, of those that were told their places.
+    fn check_order(&mut self, i: u8, request: Request, ticket: Option<Ticket>) {
+        let Some(claim) = self.at(i).session.claims().get(&request) else { return };
+        let Claim::Holds(want, Hold { token, .. }) = claim else { return };
+        let (lock, mode, token) = (lock_of(claim), want.mode, *token);
+        if token <= self.excused(usize::from(i), lock) {
+            return;
         }
         let void = |k: usize, request: Request| self.ghost.slots[k].void.contains(&request);
         let Some(ticket) = ticket.filter(|_| !void(usize::from(i), request)) else { return };
@@ -237,9 +271,10 @@ impl World {
 
     /// An unclean one.
     pub(super) fn ghost_death(&mut self, i: u8) {
-        for lock in 0..self.config.locks {
+        for lock in self.config.locks() {
             if let Some((_, Claim::Holds(want, hold))) = self.instances[usize::from(i)].claim(lock)
                 && want.mode == Mode::Exclusive
+                && hold.taken
                 && hold.token > self.excused(usize::from(i), lock)
             {
                 self.ghost.locks[usize::from(lock)].died = true;
@@ -262,8 +297,8 @@ impl World {
     pub(super) fn ghost_amnesia(&mut self, i: u8) {
         let claims = self.at(i).session.claims().values();
         let held = claims.filter_map(|claim| match claim {
-            Claim::Holds(want, hold) => Some((lock_of(claim), hold.token, want.mode)),
-            Claim::Wants(..) => None,
+            Claim::Holds(want, hold) if hold.taken => Some((lock_of(claim), hold.token, want.mode)),
+            Claim::Holds(..) | Claim::Wants(..) => None,
         });
         let held: Vec<_> = held.collect();
         self.notes(i).believes.extend(held);
@@ -343,7 +378,7 @@ impl World {
                 released.into_iter().for_each(|lock| self.ghost.locks[usize::from(lock)].died = false);
             }
         }
-        for lock in 0..self.config.locks {
+        for lock in self.config.locks() {
             for holder in supervisor.grants().holders(&lock_name(lock)) {
                 self.confirmed(holder.who, lock, holder.request);
             }
@@ -376,12 +411,12 @@ impl World {
             if speaks && self.instances[i].is_alive() {
                 self.fail(format!("STALE CLAIM CONFIRMED: {lock} #{token} of {i}, but {later:?} was granted since"));
             }
-            if over {
-                self.ghost.locks[usize::from(lock)].died = false;
-            }
         }
         if over {
+            // Residual R1: whoever could have spoken against it is dead, or was over the limit itself.
+            self.ghost.locks[usize::from(lock)] = Seen::default();
             self.notes(i as u8).excused[usize::from(lock)] = Token::default();
+            self.notes(i as u8).unheard.insert(lock);
         }
     }
 

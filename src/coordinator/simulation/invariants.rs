@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::session::Claim;
 use super::world::{Phase, World, lock_name};
+use super::{PERMITS, SEMAPHORE};
 use crate::ident::{InstanceId, Request, Token};
 use crate::wire::message::{Mode, ToMember};
 
@@ -17,7 +18,7 @@ impl World {
         if supervisors != usize::from(self.port.is_some()) {
             return self.fail(format!("LISTENERS: {supervisors} supervisors, port of {:?}", self.port));
         }
-        for lock in 0..self.config.locks {
+        for lock in self.config.locks() {
             self.check_holders(lock);
         }
     }
@@ -26,7 +27,10 @@ impl World {
     fn check_holders(&mut self, lock: u8) {
         let mut holders = Vec::new();
         for (i, instance) in self.instances.iter().enumerate().filter(|(_, instance)| instance.is_alive()) {
-            if let Some((request, Claim::Holds(want, hold))) = instance.claim(lock) {
+            if let Some((request, Claim::Holds(want, hold))) = instance.claim(lock)
+                && hold.taken
+                && !self.is_told_of_its_end(i)
+            {
                 holders.push((i, Some(request), hold.token, want.mode));
             }
             let believed = self.ghost.slots[i].believes.iter().filter(|(believed, ..)| *believed == lock);
@@ -41,6 +45,17 @@ impl World {
         let excused = |(i, _, token, _): &(usize, Option<Request>, Token, Mode)| {
             *token <= self.ghost.slots[*i].excused[usize::from(lock)]
         };
+        if lock == SEMAPHORE {
+            let count = |holder: &&(usize, Option<Request>, Token, Mode)| match holder.3 {
+                Mode::Permits { count, .. } if !excused(holder) => count,
+                _ => 0,
+            };
+            let used: u32 = holders.iter().map(|holder| count(&holder)).sum();
+            if used > PERMITS {
+                self.fail(format!("TOO MANY PERMITS: {holders:?}"));
+            }
+            return;
+        }
         let mut bad = None;
         for (k, one) in holders.iter().enumerate() {
             for two in holders.iter().skip(k + 1).filter(|two| (one.3, two.3) != (Mode::Shared, Mode::Shared)) {
@@ -64,6 +79,12 @@ impl World {
         if let Some(bad) = bad {
             self.fail(bad);
         }
+    }
+
+    /// Whether a `Forfeited` lies in its buffer: when it runs it reads it.
+    fn is_told_of_its_end(&self, i: usize) -> bool {
+        let mut pipes = self.pipes.iter().filter(|pipe| usize::from(pipe.client) == i && pipe.client_open);
+        pipes.any(|pipe| pipe.down.contains(&ToMember::Forfeited))
     }
 
     /// The token of a holding, with those on their way to it.
@@ -117,7 +138,7 @@ impl World {
             if !session.view().values().eq(&view) || session.stamp() != supervisor.registry().stamp() {
                 return Some(format!("VIEW DIFFERS: {i} has {:?}, the supervisor {view:?}", session.view()));
             }
-            for lock in 0..self.config.locks {
+            for lock in self.config.locks() {
                 let name = lock_name(lock);
                 let mut holders = supervisor.grants().holders(&name);
                 let mut waiters = supervisor.grants().waiters(&name);

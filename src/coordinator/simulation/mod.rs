@@ -20,6 +20,10 @@ mod world;
 use super::rules::Rules;
 use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST, Message};
 
+/// The lock that has permits, and how many.
+const SEMAPHORE: u8 = 2;
+const PERMITS: u32 = 3;
+
 /// What may happen in a world, and how often.
 #[derive(Clone, Copy, Debug)]
 struct Config {
@@ -28,8 +32,12 @@ struct Config {
     slots: usize,
     members: usize,
     locks: u8,
-    /// Whether the last lock may be shared.
+    /// Whether the last of these locks may be shared.
     shared: bool,
+    /// Whether there is a semaphore besides, lock 2.
+    permits: bool,
+    /// Whether the application takes its grants when it likes, and not at once.
+    takes_late: bool,
     /// Who holds lock 0 at the start.
     held: Option<u8>,
     /// How often each instance may ask.
@@ -82,6 +90,11 @@ impl Fault {
 }
 
 impl Config {
+    /// The locks that there are.
+    fn locks(&self) -> impl Iterator<Item = u8> + use<> {
+        (0..self.locks).chain(self.permits.then_some(SEMAPHORE))
+    }
+
     /// Three members, one lock, no faults.
     const SMALL: Self = Self {
         rules: Rules::ALL,
@@ -89,6 +102,8 @@ impl Config {
         members: 3,
         locks: 1,
         shared: false,
+        permits: false,
+        takes_late: false,
         held: None,
         acquires: 1,
         puts: 0,
@@ -142,6 +157,8 @@ const EVERYTHING: Config = Config {
     members: 3,
     locks: 2,
     shared: true,
+    permits: true,
+    takes_late: true,
     acquires: 6,
     puts: 4,
     capacity: 3,
@@ -168,15 +185,24 @@ fn everything_happens_to_five_instances_with_two_locks() {
 
 #[test]
 fn five_members_fight_for_one_lock_through_many_faults() {
-    let config = Config { members: 5, locks: 1, shared: false, acquires: 10, capacity: 2, length: 350, ..EVERYTHING }
-        .with(&[
-            (Fault::Stop, 4),
-            (Fault::Cancel, 4),
-            (Fault::Limit, 4),
-            (Fault::GiveUp, 3),
-            (Fault::FailStop, 2),
-            (Fault::Resign, 2),
-        ]);
+    let config = Config {
+        members: 5,
+        locks: 1,
+        shared: false,
+        permits: false,
+        acquires: 10,
+        capacity: 2,
+        length: 350,
+        ..EVERYTHING
+    }
+    .with(&[
+        (Fault::Stop, 4),
+        (Fault::Cancel, 4),
+        (Fault::Limit, 4),
+        (Fault::GiveUp, 3),
+        (Fault::FailStop, 2),
+        (Fault::Resign, 2),
+    ]);
     explore("five members", config, 25_000);
 }
 

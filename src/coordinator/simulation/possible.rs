@@ -1,8 +1,8 @@
 //! Which steps are possible: what the instances do of their own accord, and what is done to them.
 
 use super::super::session::Claim;
-use super::Fault;
 use super::world::{Action, Instance, Phase, Pipe, World, owner};
+use super::{Fault, SEMAPHORE};
 use crate::wire::message::{Mode, ToSupervisor};
 
 impl World {
@@ -83,15 +83,25 @@ impl World {
             if left(Fault::Stop) {
                 actions.push(Action::Stop(i));
             }
-            for lock in 0..self.config.locks {
+            for lock in self.config.locks() {
                 match instance.claim(lock) {
-                    None if instance.acquired < self.config.acquires && self.may_ask(i, lock) => {
+                    None if instance.acquired >= self.config.acquires || !self.may_ask(i, lock) => {}
+                    None if lock == SEMAPHORE => actions.extend([1, 2].map(|count| Action::Permits(i, count))),
+                    None => {
                         actions.push(Action::Acquire(i, lock));
                         if self.config.shared && lock + 1 == self.config.locks {
                             actions.push(Action::Share(i, lock));
                         }
                     }
-                    Some((_, Claim::Holds(..))) => actions.push(Action::Release(i, lock)),
+                    Some((_, Claim::Holds(_, hold))) if hold.taken => actions.push(Action::Release(i, lock)),
+                    Some((_, Claim::Holds(..))) => {
+                        if instance.session.is_settled() || !self.config.rules.take_only_when_settled {
+                            actions.push(Action::Take(i, lock));
+                        }
+                        if left(Fault::Cancel) {
+                            actions.push(Action::Cancel(i, lock));
+                        }
+                    }
                     Some((_, Claim::Wants(..))) if left(Fault::Cancel) => actions.push(Action::Cancel(i, lock)),
                     _ => {}
                 }

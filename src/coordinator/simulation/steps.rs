@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::super::supervisor::{LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
-use super::{Clock, Fault};
+use super::{Clock, Fault, PERMITS, SEMAPHORE};
 use crate::ident::InstanceId;
-use crate::wire::message::{LeaveSort, ToMember, ToSupervisor};
+use crate::wire::message::{LeaveSort, Mode, ToMember, ToSupervisor};
 
 impl World {
     /// Does one step and checks what must hold after each.
@@ -34,11 +34,11 @@ impl World {
                 self.void_promises(c);
                 self.supervise(server, |supervisor| supervisor.ended(link, false));
             }
-            Action::Acquire(i, lock) | Action::Share(i, lock) => {
-                let instance = self.at(i);
-                instance.acquired += 1;
-                let (_, frame) = instance.session.acquire(lock_name(lock), Self::mode(action));
-                self.say(i, frame);
+            Action::Acquire(i, lock) | Action::Share(i, lock) => self.ask(i, lock, Self::mode(action)),
+            Action::Permits(i, count) => self.ask(i, SEMAPHORE, Mode::Permits { count, limit: PERMITS }),
+            Action::Take(i, lock) => {
+                let Some((request, _)) = self.at(i).claim(lock) else { return };
+                self.take_grant(i, request);
             }
             Action::Release(i, lock) => {
                 let Some((request, _)) = self.at(i).claim(lock) else { return };
@@ -84,6 +84,13 @@ impl World {
 
     pub(super) fn at(&mut self, i: u8) -> &mut Instance {
         &mut self.instances[usize::from(i)]
+    }
+
+    fn ask(&mut self, i: u8, lock: u8, mode: Mode) {
+        let instance = self.at(i);
+        instance.acquired += 1;
+        let (_, frame) = instance.session.acquire(lock_name(lock), mode);
+        self.say(i, frame);
     }
 
     fn count(&mut self, action: Action) {

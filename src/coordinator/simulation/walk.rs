@@ -95,7 +95,7 @@ fn likelihood(action: Action) -> usize {
         Action::Start(_) => 20,
         Action::Release(..) => 25,
         Action::GiveUp(_) | Action::Put(..) | Action::PutIf(..) | Action::Delete(..) => 30,
-        Action::Acquire(..) | Action::Share(..) | Action::Arrive(..) => 40,
+        Action::Acquire(..) | Action::Share(..) | Action::Permits(..) | Action::Take(..) | Action::Arrive(..) => 40,
         _ => 100,
     }
 }

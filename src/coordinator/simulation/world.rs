@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
 use super::ghost::Ghost;
-use super::{Config, Fault};
+use super::{Config, Fault, SEMAPHORE};
 use crate::ident::{InstanceId, Kind, Name, Request, Resource, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
 
@@ -34,6 +34,10 @@ pub(super) enum Action {
     Cut(u8, u16),
     Acquire(u8, u8),
     Share(u8, u8),
+    /// Asks for so many permits.
+    Permits(u8, u32),
+    /// The call that waited for a grant returns.
+    Take(u8, u8),
     Release(u8, u8),
     Cancel(u8, u8),
     Put(u8, u8),
@@ -138,8 +142,16 @@ pub(super) fn id_of(slot: usize, generation: u64) -> InstanceId {
 }
 
 pub(super) fn lock_name(lock: u8) -> Resource {
-    Resource::new(Kind::RwLock, Name::new(["a", "b"][usize::from(lock)]).expect("a short name"))
+    let kind = if lock == SEMAPHORE { Kind::Semaphore } else { Kind::RwLock };
+    Resource::new(kind, Name::new(NAMES[usize::from(lock)]).expect("a short name"))
 }
+
+/// Which lock a claim is about.
+pub(super) fn lock_of(claim: &Claim) -> u8 {
+    NAMES.iter().position(|name| *name == claim.want().name.name.as_str()).map_or(0, |lock| lock as u8)
+}
+
+pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
     let profile = Profile {
@@ -162,7 +174,7 @@ impl Instance {
     /// Its claim of a lock; it never has two of one.
     pub(super) fn claim(&self, lock: u8) -> Option<(Request, &Claim)> {
         let mut claims = self.session.claims().iter();
-        claims.find(|(_, claim)| claim.want().name.name.as_str() == ["a", "b"][usize::from(lock)]).map(|(r, c)| (*r, c))
+        claims.find(|(_, claim)| lock_of(claim) == lock).map(|(r, c)| (*r, c))
     }
 }
 

@@ -39,10 +39,13 @@ impl Supervisor {
             self.send(LinkId::LOCAL, ToMember::Forfeited);
             return self.step_down(StepDown::Forfeited);
         }
+        let mut forfeited = Vec::new();
         for id in forfeiters {
             window.ended(id, EndReason::Evicted);
             if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
-                self.forfeit(link, id);
+                self.claimants.remove(&id);
+                self.send(link, ToMember::Forfeited);
+                forfeited.push(link);
             }
         }
 
@@ -90,8 +93,17 @@ impl Supervisor {
             }
         }
         if self.rules.two_step_opening {
-            let awaiting = self.await_writes(survivors.into_iter().chain(newcomers));
+            // Who forfeited believes to hold something until it reads that. It was here a moment ago, so it is not silent,
+            // and if it does not drain its connection is cut like any other.
+            let told = forfeited.iter().copied().filter(|_| self.rules.forfeited_is_awaited);
+            let told: Vec<_> = survivors.into_iter().chain(newcomers).chain(told).collect();
+            let awaiting = self.await_writes(told.into_iter());
             self.phase = Phase::Opening(awaiting);
+        }
+        for link in forfeited {
+            // Not as others are closed: what is written to it last is still waited for.
+            self.set_state(link, LinkState::Closing);
+            self.outputs.push(Output::Close(link));
         }
         self.progress();
     }

@@ -288,7 +288,7 @@ fn a_resize_lets_in_who_fits_and_denies_who_never_will() {
 #[test]
 fn tokens_end_where_the_next_reign_may_begin_until_a_higher_base_is_known() {
     let step = 8;
-    let mut grants = Grants::new().with_step(step);
+    let mut grants = Grants::new().with_rules(Rules { step, ..Rules::ALL });
     for id in [A, B] {
         grants.set_ready(id, true);
     }
@@ -373,6 +373,30 @@ fn who_is_back_says_what_it_holds_and_waits_for() {
         let expected: Vec<_> = wants.iter().map(|claim| claim.want.request.number()).filter(|&n| n > 1).collect();
         assert_eq!(waiting, expected, "{why}");
     }
+}
+
+#[test]
+fn who_gives_up_or_is_passed_over_among_very_many_costs_little() {
+    // With a scan per cancel, per place told or per end these would be 10^10 steps, and half of that is too long to wait.
+    let mut grants = open();
+    let instances = 10..100_010;
+    for id in instances.clone().map(InstanceId::new) {
+        grants.set_ready(id, true);
+        grants.acquire(id, want(1, "n", X));
+    }
+    assert_eq!(grants.take_told().len(), 100_000);
+    for id in instances.clone().map(InstanceId::new).filter(|id| id.number() % 3 == 0) {
+        grants.set_ready(id, false);
+        grants.set_ready(id, true);
+    }
+    for id in instances.clone().rev().map(InstanceId::new).filter(|id| id.number() % 2 == 0) {
+        grants.cancel(id, Request::new(1));
+    }
+    for id in instances.map(InstanceId::new) {
+        grants.end(id, true);
+    }
+    grants.check_invariants();
+    assert_eq!(grants.names().count(), 0);
 }
 
 #[test]
