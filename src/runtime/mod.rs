@@ -1,6 +1,6 @@
 //! What is done: sockets, threads, clocks, locks. It decides nothing; what it is to do comes from the coordinator.
 //!
-//! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
+//! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share), [`hearing`] (what becomes of what the supervisor says),
 //! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
 //! accepts), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and [`write`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
 //! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
@@ -13,6 +13,7 @@ pub(crate) mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod follow;
 pub(crate) mod grant;
+mod hearing;
 pub(crate) mod link;
 pub(crate) mod meet;
 pub(crate) mod office;

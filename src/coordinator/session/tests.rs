@@ -1,6 +1,6 @@
 use super::*;
 use crate::ident::{Kind, Resource, Tag, Ticket};
-use crate::wire::message::{Abandoned, Grant, Mode, Queued, Standing};
+use crate::wire::message::{Abandoned, Delta, Grant, Mode, Queued, Standing, ViewHead, Welcome};
 
 pub(super) fn profile() -> Profile {
     Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() }

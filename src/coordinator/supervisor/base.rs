@@ -38,8 +38,9 @@ impl Supervisor {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::super::window::RollCall;
     use super::super::handshake::tests::{group, say_hello, told};
-    use super::super::{LinkId, RollCall, Rules, Settings};
+    use super::super::{LinkId, Rules, Settings};
     use super::*;
     use crate::ident::{InstanceId, Kind, Name, Request, Resource, Tag, Token};
     use crate::wire::message::{Mode, ToSupervisor, Want};

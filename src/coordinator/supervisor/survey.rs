@@ -41,8 +41,9 @@ impl Supervisor {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::super::window::RollCall;
     use super::super::handshake::tests::{group, say_hello, told};
-    use super::super::{RollCall, Settings, WIRE_VERSION};
+    use super::super::{Settings, WIRE_VERSION};
     use super::*;
     use crate::ident::{Attempt, InstanceId, Kind, Name, Request, Resource, Tag, Token};
     use crate::wire::message::{Hello, Join, Mode, Profile, Purpose, Queued, ToSupervisor, Trust, Want};

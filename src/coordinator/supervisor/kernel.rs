@@ -1,0 +1,108 @@
+//! What the kernel shows of those who are missing, and the time that passes meanwhile.
+
+use std::time::Duration;
+
+use super::super::registry::Place;
+use super::super::window::RollCall;
+use super::{LinkId, Phase, Supervisor};
+use crate::ident::InstanceId;
+use crate::wire::message::{EndReason, LeaveSort, Refusal, ToMember};
+
+impl Supervisor {
+    /// The kernel has answered the roll call, which was asked for after the port was won.
+    pub fn called(&mut self, roll: RollCall) {
+        let roll = if self.rules.roll_call { roll } else { RollCall::Somebody(false) };
+        if let Phase::Window(window) = &mut self.phase {
+            window.called(self.settings.me, roll);
+        }
+    }
+
+    /// The kernel has closed the presence of this instance.
+    pub fn gone(&mut self, id: InstanceId) {
+        match &mut self.phase {
+            Phase::Window(window) => {
+                let link = self.registry.get(id).and_then(|member| member.place.link());
+                if let Some(link) = link.filter(|link| self.writes.is_fetching(*link)) {
+                    // It died before it had said all of its copy, and the end of its connection was not read yet.
+                    self.cut(link);
+                    self.disconnected(id, true);
+                } else {
+                    window.ended(id, EndReason::Failed);
+                }
+            }
+            Phase::Frozen => return,
+            Phase::Opening(_) | Phase::Open => {
+                if matches!(self.registry.get(id).map(|m| m.place), Some(Place::Aside(_))) {
+                    self.end(id, EndReason::Failed);
+                }
+            }
+        }
+        self.progress();
+    }
+
+    /// The kernel has closed the membership of this instance.
+    pub fn membership_gone(&mut self, id: InstanceId) {
+        if let Phase::Window(window) = &mut self.phase {
+            window.membership_ended(id);
+        }
+    }
+
+    /// The kernel shows nobody else.
+    pub fn nobody_else(&mut self) {
+        if let Phase::Window(window) = &mut self.phase {
+            window.nobody_else();
+        }
+    }
+
+    /// Says what time it is, in milliseconds since 1970: what is granted from now on is granted then. Decides nothing, so
+    /// that a clock that is set back does no harm.
+    pub const fn set_time(&mut self, now: u64) {
+        self.grants.set_time(now);
+    }
+
+    /// Some of the supervisor's own running time has passed. `drained`: in that time the accept queue and every
+    /// connection that owes its handshake were found empty.
+    pub fn time(&mut self, elapsed: Duration, drained: bool) {
+        if !drained && self.rules.limit_counts_drained_time {
+            return;
+        }
+        let slice = elapsed.min(Self::SLICE);
+        let limit = self.settings.window_limit;
+        match &mut self.phase {
+            Phase::Window(window) => {
+                if !window.is_complete() && window.wait(slice, limit) {
+                    for id in window.expire() {
+                        // Only who has not said all of its copy is missing and connected.
+                        self.grants.forget(id);
+                        if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
+                            self.forfeit(link, id);
+                        }
+                    }
+                }
+            }
+            Phase::Frozen => {}
+            Phase::Opening(_) | Phase::Open => {
+                for id in self.aside() {
+                    let Some(Place::Aside(waited)) = self.registry.get(id).map(|m| m.place) else { continue };
+                    let waited = waited + slice;
+                    if limit.is_some_and(|limit| waited >= limit) {
+                        self.end(id, EndReason::Evicted);
+                    } else {
+                        self.registry.move_to(id, Place::Aside(waited));
+                    }
+                }
+            }
+        }
+        self.progress();
+    }
+
+    /// Takes nothing more and tells everyone that the supervisor leaves its office.
+    pub fn freeze(&mut self, sort: LeaveSort) {
+        self.phase = Phase::Frozen;
+        let links: Vec<_> = self.links.keys().copied().filter(|link| *link != LinkId::LOCAL).collect();
+        for link in links {
+            let unfinished = self.is_unfinished(link);
+            self.send(link, if unfinished { ToMember::Refused(Refusal::Leaving) } else { ToMember::Leave(sort) });
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What the supervisor says, and what becomes of it: replies, events, calls that are woken.
+
+use super::calls::Answer;
+use super::presence::Presence;
+use super::shared::{Shared, State, new_presence, show};
+use crate::coordinator::session::{Effect, Misplaced, Notice};
+use crate::entry::Entry;
+use crate::event::Event;
+use crate::ident::{Kind, Request, Resource, Version};
+use crate::wire::message::{ToMember, ToSupervisor, Value};
+
+impl Shared {
+    /// Takes one frame of the supervisor and does what it asks for. What is to be written back is returned.
+    pub(crate) fn receive(&self, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
+        let mut state = self.state();
+        let effects = state.session.receive(frame)?;
+        let mut replies = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send(frame) => replies.push(frame),
+                Effect::ShowMembership => {
+                    if let Some(presence) = &mut state.presence {
+                        show(presence);
+                    }
+                }
+                Effect::Tell(notice) => self.tell(&mut state, notice),
+                Effect::Rename => self.rename(&mut state),
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Whether the kernel shows this instance as a member, if it is to be one.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.state().presence.as_ref().is_none_or(Presence::is_member)
+    }
+
+    /// Tells the application of the end of a reign, now that the election is decided or takes longer.
+    pub(super) fn tell_end(&self, state: &mut State) {
+        if let Some((supervisor, at)) = state.untold.take() {
+            self.hub.emit(&Event::Disconnected { supervisor, at });
+        }
+    }
+
+    fn tell(&self, state: &mut State, notice: Notice) {
+        self.tell_end(state);
+        let role = state.role();
+        let event = match notice {
+            Notice::Welcomed(supervisor) => Event::Welcomed { supervisor, role },
+            Notice::Reign(epoch, supervisor) => {
+                if state.joined.is_none() {
+                    state.joined = Some(Ok(()));
+                }
+                self.changed.notify_all();
+                Event::Reign { epoch, supervisor, role }
+            }
+            Notice::Joined(entry) => Event::Joined(Entry::from_wire(&entry, state.session.supervisor())),
+            Notice::Changed(entry) => Event::Changed(Entry::from_wire(&entry, state.session.supervisor())),
+            Notice::Ended(entry, reason, supervisor) => {
+                Event::Ended { entry: Entry::from_wire(&entry, supervisor), reason }
+            }
+            Notice::Pong(n) => {
+                if let Some(question) = &mut state.question {
+                    question.answered |= question.ping == n;
+                }
+                state.hung = false;
+                state.ponged = state.ponged.max(n);
+                self.changed.notify_all();
+                state.calls.wake_all();
+                return;
+            }
+            Notice::Lost(_, Resource { kind, name }, token) => Event::LockLost { kind, name, token },
+            Notice::Queued(request, ahead, holder) => return state.calls.queued(request, ahead, holder),
+            Notice::Granted(request) => return state.calls.wake(request),
+            Notice::Denied(request, reason) => return state.calls.settle(request, Answer::Denied(reason)),
+            Notice::Stored(request, version) => return state.calls.settle(request, Answer::Stored(version)),
+            Notice::Conflict(request, version) => return state.calls.settle(request, Answer::Conflict(version)),
+            Notice::Interrupted(request) => return state.calls.settle(request, Answer::Interrupted),
+            Notice::Passed(request, leader) => return state.calls.settle(request, Answer::Passed(leader)),
+            Notice::Surveyed(number, rows) => {
+                return state.calls.settle(Request::new(number), Answer::Surveyed(rows));
+            }
+            // `Rename` follows and tells both ids. A guard asks the session for its token.
+            Notice::Forfeited | Notice::Raised(..) => return,
+            Notice::Written(Value { key: Resource { kind: Kind::Value, name }, version, bytes, .. }) => {
+                Event::State { key: name, version: Version::new(version), bytes }
+            }
+            Notice::Written(_) => return,
+        };
+        self.hub.emit(&event);
+    }
+
+    fn rename(&self, state: &mut State) {
+        let old = state.session.id();
+        match new_presence(&self.settings) {
+            Ok((id, presence)) => {
+                // The new sockets are there before the old ones go: at no time does this process look gone.
+                state.presence = Some(presence);
+                state.session.rename(id);
+                self.hub.emit(&Event::Forfeited { old, new: id });
+            }
+            Err(error) => {
+                log::error!("cannot take a new id after forfeiting the old one: {error}");
+                state.leaving = true;
+            }
+        }
+    }
+}
