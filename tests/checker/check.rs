@@ -1,0 +1,102 @@
+//! The judgement: every property that a history must have, each a function of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::history::History;
+use super::{claims, locks, order, writes};
+
+/// What the storm was like, as far as the journals do not say it.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// How many permits each semaphore has.
+    pub limits: BTreeMap<String, u32>,
+    pub forfeits: Forfeits,
+}
+
+/// Whether a process that lives may lose what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forfeits {
+    /// There is no window limit, or none that a stop could reach.
+    #[default]
+    Never,
+    /// Who was stopped may have lost all that it held and waited for, and is told so later. Until then only the tokens
+    /// protect.
+    WhenStopped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// No two exclusive holds overlap.
+    Exclusion,
+    /// No shared hold overlaps an exclusive one.
+    Sharing,
+    /// Permits in use never exceed the limit.
+    Permits,
+    /// Tokens rise.
+    Tokens,
+    /// Waiters that lived were served in the order in which they came.
+    Order,
+    /// Every waiter that lived got its turn, and nobody gave up before its time.
+    Turns,
+    /// Nobody lost what it held without having been stopped.
+    Losses,
+    /// Who gets what a dead process held is not told that all is well.
+    Abandoned,
+    /// One version is one write, and versions rise in the order of the writes.
+    Versions,
+    /// What was acknowledged is seen, and nobody's copy goes back.
+    Visibility,
+    /// What is read was written.
+    Origin,
+    /// In the end all copies are equal.
+    Finals,
+    /// A conditional write replaces just the version that it expected.
+    Chain,
+}
+
+/// A property that a history does not have, and what shows it.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub property: Property,
+    pub evidence: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.property, self.evidence)
+    }
+}
+
+/// Everything that is wrong with the history.
+pub fn check(history: &History, rules: &Rules) -> Vec<Violation> {
+    let holds = locks::holds(history, rules);
+    let mut found = Vec::new();
+    let mut say = |property, evidence: Vec<String>| {
+        found.extend(evidence.into_iter().map(|evidence| Violation { property, evidence }));
+    };
+    say(Property::Exclusion, locks::exclusion(&holds));
+    say(Property::Sharing, locks::sharing(&holds));
+    say(Property::Permits, locks::permits(&holds, rules));
+    say(Property::Tokens, locks::tokens(&holds, rules));
+    say(Property::Abandoned, claims::abandoned(&holds, rules));
+    say(Property::Losses, claims::losses(history, rules));
+    say(Property::Turns, claims::turns(history, rules));
+    say(Property::Order, order::order(history, &holds));
+    let writes = writes::Writes::of(history);
+    say(Property::Versions, writes.versions());
+    say(Property::Origin, writes.origin(history));
+    say(Property::Visibility, writes.visibility(history, rules));
+    say(Property::Finals, writes.finals(history));
+    say(Property::Chain, writes.chain());
+    found
+}
+
+/// The first few of what is wrong, for a message.
+pub fn sentences(violations: &[Violation]) -> String {
+    let mut text = format!("{} violations", violations.len());
+    for violation in violations.iter().take(12) {
+        text.push_str(&format!("\n  {violation}"));
+    }
+    text
+}

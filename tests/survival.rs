@@ -1,0 +1,3 @@
+//! Real processes take and release locks and write values while others are killed, stopped and continued.
+
+mod checker;
