@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::history::History;
+use super::history::{History, Outcome};
 use super::{claims, locks, order, writes};
 
 /// What the storm was like, as far as the journals do not say it.
@@ -99,4 +99,36 @@ pub fn sentences(violations: &[Violation]) -> String {
         text.push_str(&format!("\n  {violation}"));
     }
     text
+}
+
+/// How much there was to judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight {
+    pub processes: usize,
+    pub grants: usize,
+    /// Of these the holder was killed.
+    pub killed: usize,
+    /// These were lost by holders that live.
+    pub lost: usize,
+    /// Waits that were given up.
+    pub given_up: usize,
+    /// Pairs of requests of which the history shows which one had to be served first.
+    pub ordered: usize,
+    pub writes: usize,
+    pub reads: usize,
+}
+
+pub fn weigh(history: &History, rules: &Rules) -> Weight {
+    let holds = locks::holds(history, rules);
+    let asks = || history.processes.iter().flat_map(|process| process.asks.values());
+    Weight {
+        processes: history.processes.len(),
+        grants: holds.len(),
+        killed: holds.iter().filter(|hold| !hold.process.lived() && hold.ask.releasing.is_none()).count(),
+        lost: asks().filter(|ask| ask.lost.is_some()).count(),
+        given_up: asks().filter(|ask| matches!(ask.outcome, Outcome::GaveUp { .. })).count(),
+        ordered: order::proofs(history, &holds),
+        writes: history.processes.iter().map(|process| process.puts.len()).sum(),
+        reads: history.processes.iter().map(|process| process.reads.len()).sum(),
+    }
 }

@@ -146,7 +146,6 @@ impl History {
             }
             processes.insert(name.clone(), process);
         }
-        let mut snapshots = Vec::new();
         for line in journals.get(PARENT).into_iter().flatten() {
             match &line.what {
                 What::Killing { process } => of(&mut processes, process).killed = Some(line.at),
@@ -159,23 +158,23 @@ impl History {
                     let stop = process.stops.last_mut().filter(|stop| stop.until == u64::MAX);
                     stop.ok_or_else(|| format!("{name} was resumed and had not been stopped"))?.until = line.at;
                 }
-                What::Waiters { began, epoch, name, waiters } => snapshots.push(Snapshot {
-                    began: *began,
-                    ended: line.at,
-                    epoch: *epoch,
-                    name: name.clone(),
-                    waiters: waiters.clone(),
-                }),
+                What::Waiters { .. } => {}
                 other => return Err(format!("the parent says {other:?}")),
             }
         }
+        let snapshot = |line: &Line| match &line.what {
+            What::Waiters { began, epoch, name, waiters } => Some(Snapshot {
+                began: *began,
+                ended: line.at,
+                epoch: *epoch,
+                name: name.clone(),
+                waiters: waiters.clone(),
+            }),
+            _ => None,
+        };
+        let snapshots = journals.values().flatten().filter_map(snapshot).collect();
         let start = journals.values().flatten().map(|line| line.at).min().unwrap_or_default();
         Ok(Self { processes: processes.into_values().collect(), snapshots, start })
-    }
-
-    /// Who has, or had, this id.
-    pub fn process_of(&self, id: &str) -> Option<&Process> {
-        self.processes.iter().find(|process| process.ids.iter().any(|own| own == id))
     }
 }
 
@@ -252,6 +251,7 @@ impl Process {
             }
             What::Final { key, found } => _ = self.finals.insert(key.clone(), found.clone()),
             What::End => self.ended = Some(at),
+            What::Waiters { .. } => {}
             _ => return Err("that is for the parent to say".to_owned()),
         }
         Ok(())

@@ -9,14 +9,14 @@
 
 #![allow(dead_code, unreachable_pub, reason = "the checker's own tests use what the storm does not, and the reverse")]
 
-pub mod chance;
 pub mod check;
 mod claims;
 pub mod history;
-pub mod journal;
 mod locks;
 mod order;
 mod writes;
+
+pub use crate::fleet::{chance, journal};
 
 #[cfg(test)]
 mod generate;

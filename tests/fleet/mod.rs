@@ -7,7 +7,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
 
+pub mod chance;
 mod child;
+pub mod journal;
 pub mod kernel;
 pub mod locks;
 pub mod schedules;
@@ -210,10 +212,15 @@ impl Fleet {
 
     /// Lets one more instance join in a process that runs.
     pub fn join_in(&self, process: &Arc<Process>, options: &str) -> Joining {
+        self.begin("join", process, options)
+    }
+
+    /// Lets an instance in a process begin with something that includes its joining.
+    pub fn begin(&self, verb: &str, process: &Arc<Process>, options: &str) -> Joining {
         let key = format!("i{}", process.instances.fetch_add(1, Ordering::Relaxed));
         // Of two options of one name the first counts for the group's name and the last for all others.
         let text = format!("{key} group={} port={} {} {options}", self.group, self.port, self.options);
-        Joining { command: process.say(&format!("join {}", text.trim_end())), process: process.clone(), key }
+        Joining { command: process.say(&format!("{verb} {}", text.trim_end())), process: process.clone(), key }
     }
 
     /// Lets a process that may not even get so far join and leave again, and says how that went; `None`: it ended.
@@ -321,6 +328,11 @@ impl Joining {
     /// How it ended.
     pub fn answer(&self) -> Result<Line, String> {
         self.process.answer(self.command)
+    }
+
+    /// The instance, whether it has joined already or not; its id is not known here.
+    pub fn member(&self) -> Member {
+        Member { process: self.process.clone(), key: self.key.clone(), id: String::new(), epoch: 0 }
     }
 }
 

@@ -196,7 +196,11 @@ fn overtake(m: &mut Mutant<'_>) -> Option<()> {
     for snapshot in &history.snapshots {
         // Somebody who waits alone in its process, and was seen.
         let [(id, mode), ..] = &snapshot.waiters[..] else { continue };
-        let Some(process) = history.process_of(id).filter(|process| process.stops.is_empty()) else { continue };
+        let Some(process) =
+            history.processes.iter().find(|process| process.stops.is_empty() && process.ids.contains(id))
+        else {
+            continue;
+        };
         let mine = |hold: &&Hold<'_>| {
             let during = hold.ask.asked < snapshot.began && hold.granted > snapshot.ended;
             hold.process.name == process.name && hold.ask.name == snapshot.name && during && hold.ask.mode == *mode

@@ -2,6 +2,7 @@
 //! output, one numbered line each.
 
 mod locks;
+mod storm;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,6 +17,8 @@ use bellwether::sync::Guard;
 use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role};
 use crossbeam::channel::Receiver;
 
+use self::storm::Storm;
+
 /// Everything that the commands of one process share.
 #[derive(Default)]
 struct Desk {
@@ -28,6 +31,9 @@ struct Desk {
     unread: Mutex<BTreeMap<String, Receiver<Event>>>,
     /// What keeps this process from opening more.
     hoard: Mutex<Vec<File>>,
+    storms: Mutex<BTreeMap<String, Arc<Storm>>>,
+    /// The storms are to come to their ends.
+    calm: AtomicBool,
     written: Mutex<u64>,
     /// Stop the whole process as soon as an instance of it has won the port.
     freeze: AtomicBool,
@@ -75,7 +81,19 @@ pub(super) fn run() {
         // Calls that can block must not keep the next command from being read.
         if matches!(
             line.split(' ').nth(1),
-            Some("join" | "visit" | "observe" | "leave" | "resign" | "office" | "pester" | "lock" | "toil")
+            Some(
+                "join"
+                    | "visit"
+                    | "observe"
+                    | "leave"
+                    | "resign"
+                    | "office"
+                    | "pester"
+                    | "lock"
+                    | "toil"
+                    | "storm"
+                    | "aftermath"
+            )
         ) {
             std::thread::spawn(work);
         } else {
@@ -261,6 +279,7 @@ impl Desk {
                 let failed = Command::new("/bin/sleep").arg("600").exec();
                 panic!("exec failed: {failed}");
             }
+            "storm" | "calm" | "aftermath" => self.obey_storm(verb, key, rest),
             "exit" => std::process::exit(0),
             other => self.obey_lock(other, key, rest),
         }

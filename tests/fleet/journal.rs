@@ -1,4 +1,4 @@
-//! What the processes of a storm write down, each into a file of its own.
+//! What processes that are watched closely write down, each into a file of its own.
 //!
 //! One line per event, in one write, with the machine's monotonic clock, which all processes share. A line that says
 //! what is *about to be done* is written before, one that says what *was done* after it. So a process that is killed has
@@ -133,7 +133,7 @@ pub enum What {
     Resumed {
         process: String,
     },
-    /// By the parent: who waited for a name, asked for at a time, in a reign.
+    /// Who waited for a name, asked for at a time, in a reign.
     Waiters {
         began: u64,
         epoch: u64,

@@ -1,0 +1,195 @@
+//! What a process of a storm does: its threads take and release locks at random, and journal it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bellwether::sync::{self, Guard};
+use bellwether::{Error, Event, Instance};
+
+use super::{Desk, group, lock, option};
+use crate::fleet::chance::Chance;
+use crate::fleet::journal::{Abandoned, Journal, Mode, Patience, What, now};
+
+/// One instance in a storm.
+pub(super) struct Storm {
+    instance: Instance,
+    journal: Journal,
+    /// The last number that was given to a request.
+    numbers: AtomicU64,
+}
+
+const MUTEXES: [&str; 3] = ["m0", "m1", "m2"];
+const RWLOCKS: [&str; 2] = ["l0", "l1"];
+
+impl Desk {
+    /// The verbs of this file. `storm KEY in=DIRECTORY name=NAME seed=N threads=N longest=MS` and the options of a
+    /// join: it joins, and its threads do this and that until `calm`; then it answers. `aftermath KEY`, when all are calm: a last word.
+    pub(super) fn obey_storm(self: &Arc<Self>, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
+        match verb {
+            "storm" => {
+                let text = |name| option(rest, name).expect("an option of a storm");
+                let number = |name| text(name).parse::<u64>().expect("a number");
+                let path = Path::new(text("in")).join(format!("{}.log", text("name")));
+                let journal = Journal::open(&path).expect("the directory of the storm takes a file");
+                journal.note(What::Joining);
+                let instance = group(rest)?.join()?;
+                journal.note(What::Joined { id: instance.id().to_string() });
+                let storm = Arc::new(Storm { instance, journal, numbers: AtomicU64::new(0) });
+                lock(&self.storms).insert(key.to_owned(), storm.clone());
+                storm.listen();
+                let events = storm.instance.events();
+                // Of the reign that it has joined there may be no event.
+                let (role, epoch) = (storm.instance.role(), storm.instance.epoch());
+                self.report(&format!("event {key} reign epoch={epoch} role={role:?}"));
+                self.forward(key, events);
+                let storm = &*storm;
+                std::thread::scope(|scope| {
+                    scope.spawn(|| self.look(storm, number("seed")));
+                    for thread in 1..=number("threads") {
+                        let chance = Chance::new(number("seed") * 100 + thread);
+                        let longest = number("longest") * 1000;
+                        scope.spawn(move || self.work(storm, chance, longest));
+                    }
+                });
+                Ok(String::new())
+            }
+            "calm" => {
+                self.calm.store(true, Ordering::SeqCst);
+                Ok(String::new())
+            }
+            "aftermath" => {
+                let storm = lock(&self.storms).get(key).cloned().ok_or(Error::Left)?;
+                // Whoever was told of a grant knows everything that the supervisor said before.
+                storm.ask("last", Mode::Exclusive, Patience::Endless, || ());
+                storm.journal.note(What::End);
+                Ok(String::new())
+            }
+            other => panic!("no such command: {other}"),
+        }
+    }
+
+    fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::SeqCst)
+    }
+
+    fn work(&self, storm: &Storm, mut chance: Chance, longest: u64) {
+        while !self.is_calm() {
+            let (name, mode) = match chance.below(5) {
+                n @ 0..=2 => (MUTEXES[n as usize], Mode::Exclusive),
+                n if chance.percent(75) => (RWLOCKS[n as usize - 3], Mode::Shared),
+                n => (RWLOCKS[n as usize - 3], Mode::Exclusive),
+            };
+            let patience = match chance.below(100) {
+                0..70 => Patience::Endless,
+                70..85 => Patience::None,
+                _ => Patience::For(chance.below(20_000_000)),
+            };
+            // Most hold it for a moment.
+            let most = if chance.percent(10) { longest } else { 500 };
+            let hold = chance.below(most);
+            storm.ask(name, mode, patience, || pause(hold));
+            pause(chance.below(8_000));
+        }
+    }
+
+    /// Looks from time to time who waits.
+    fn look(&self, storm: &Storm, seed: u64) {
+        let mut chance = Chance::new(seed);
+        while !self.is_calm() {
+            let (began, epoch) = (now(), storm.instance.epoch());
+            let seen = storm.instance.locks_timeout(Duration::from_millis(200)).unwrap_or_default();
+            // Otherwise it is not known which reign has answered.
+            if storm.instance.epoch() == epoch {
+                for row in seen.into_iter().filter(|row| !row.waiters.is_empty()) {
+                    let waiters = row.waiters.iter().map(|waiter| (waiter.id.to_string(), mode(waiter.mode)));
+                    let (name, epoch, waiters) = (row.name.to_string(), epoch.number(), waiters.collect());
+                    storm.journal.note(What::Waiters { began, epoch, name, waiters });
+                }
+            }
+            pause(chance.below(30_000));
+        }
+    }
+}
+
+impl Storm {
+    /// Writes down what the instance is told.
+    fn listen(self: &Arc<Self>) {
+        let (storm, events) = (self.clone(), self.instance.events());
+        std::thread::spawn(move || {
+            for event in events {
+                match event {
+                    Event::Reign { epoch, supervisor, .. } => {
+                        let (epoch, supervisor) = (epoch.number(), supervisor.to_string());
+                        storm.journal.note(What::Reign { epoch, supervisor });
+                    }
+                    Event::Forfeited { new, .. } => storm.journal.note(What::Joined { id: new.to_string() }),
+                    _ => {}
+                }
+            }
+        });
+    }
+
+    fn ask(&self, name: &str, mode: Mode, patience: Patience, meanwhile: impl FnOnce()) {
+        let ask = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.journal.note(What::Asked { ask, name: name.to_owned(), mode, patience });
+        let guard = match self.call(name, mode, patience) {
+            Ok(guard) => guard,
+            Err(Error::WouldBlock { .. } | Error::TimedOut { .. }) => {
+                return self.journal.note(What::GaveUp { ask });
+            }
+            Err(error) => return self.journal.note(What::Failed { ask, reason: format!("{error:?}") }),
+        };
+        let abandoned = match guard.abandoned() {
+            bellwether::Abandoned::Clean => Abandoned::Clean,
+            bellwether::Abandoned::Died { .. } => Abandoned::Died,
+            _ => Abandoned::Unknown,
+        };
+        self.journal.note(What::Granted { ask, token: guard.token().number(), abandoned });
+        meanwhile();
+        self.journal.note(What::Releasing { ask });
+        match guard.unlock() {
+            Ok(()) => {}
+            Err(Error::Lost) => self.journal.note(What::Lost { ask }),
+            Err(error) => panic!("{name} cannot be released: {error}"),
+        }
+    }
+
+    fn call(&self, name: &str, mode: Mode, patience: Patience) -> Result<Guard, Error> {
+        let time = match patience {
+            Patience::For(time) => Duration::from_nanos(time),
+            Patience::Endless | Patience::None => Duration::ZERO,
+        };
+        if RWLOCKS.contains(&name) {
+            let rwlock = self.instance.rwlock(name);
+            return match (mode, patience) {
+                (Mode::Shared, Patience::Endless) => rwlock.read(),
+                (Mode::Shared, Patience::None) => rwlock.try_read(),
+                (Mode::Shared, Patience::For(_)) => rwlock.read_timeout(time),
+                (_, Patience::Endless) => rwlock.write(),
+                (_, Patience::None) => rwlock.try_write(),
+                (_, Patience::For(_)) => rwlock.write_timeout(time),
+            };
+        }
+        let mutex = self.instance.mutex(name);
+        match patience {
+            Patience::Endless => mutex.lock(),
+            Patience::None => mutex.try_lock(),
+            Patience::For(_) => mutex.lock_timeout(time),
+        }
+    }
+}
+
+fn mode(mode: sync::Mode) -> Mode {
+    match mode {
+        sync::Mode::Shared => Mode::Shared,
+        sync::Mode::Permits(count) => Mode::Permits(count),
+        _ => Mode::Exclusive,
+    }
+}
+
+/// A pause of so many microseconds that is a part of the schedule; nothing waits for its end.
+fn pause(micros: u64) {
+    std::thread::sleep(Duration::from_micros(micros));
+}
