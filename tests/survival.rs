@@ -1,4 +1,4 @@
-//! Real processes take and release locks at random, while others, the supervisor included, are killed, stopped and
+//! Real processes take and release locks, write and read values at random, while others, the supervisor included, are killed, stopped and
 //! continued at random. Afterwards their journals are judged.
 //!
 //! `BELLWETHER_KILLS=n` kills so many processes instead of 200; `BELLWETHER_STORM_SEED=n` takes other chances. When a
@@ -7,6 +7,7 @@
 mod checker;
 mod fleet;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use checker::chance::Chance;
 use checker::check::{Forfeits, Rules, Weight, check, sentences, weigh};
 use checker::history::{History, PARENT};
 use checker::journal::{Journal, What};
+use fleet::child::storm::PERMITS;
 use fleet::{Fleet, Joining, Member, eventually};
 
 /// How many processes there are at any time, and how many threads each of them has.
@@ -39,7 +41,7 @@ fn c5_c7_b2_b4_b5_b6_two_hundred_kills_and_no_lock_is_held_twice_lost_or_out_of_
         storm.rage(PORTION.min(kills - portion * PORTION));
         let weight = storm.judge(Forfeits::Never);
         // Otherwise it was no storm, and nothing was proved.
-        assert!(weight.killed > 0 && weight.given_up > 0 && weight.ordered > 0, "{weight:?}");
+        assert!(weight.killed > 0 && weight.given_up > 0 && weight.ordered > 0 && weight.writes > 0, "{weight:?}");
     }
 }
 
@@ -269,7 +271,7 @@ impl<'f> Storm<'f> {
             process.member.ask("aftermath").unwrap_or_else(|error| panic!("{} failed: {error}", process.name));
         }
         let history = History::read(&self.directory).unwrap();
-        let rules = Rules { forfeits, ..Rules::default() };
+        let rules = Rules { limits: BTreeMap::from([("s".to_owned(), PERMITS)]), forfeits };
         let weight = weigh(&history, &rules);
         println!("{} kills: {weight:?}", self.kills);
         let wrong = check(&history, &rules);

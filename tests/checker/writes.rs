@@ -225,6 +225,17 @@ impl<'a> Writes<'a> {
         wrong
     }
 
+    /// Whether the key may have been deleted at one version or later, before another; also by a delete of which nobody
+    /// knows what became of it.
+    fn was_deleted(&self, key: &str, from: Version, before: Version) -> bool {
+        let mut deletes = self.0.iter().filter(|write| write.put.key == key && write.put.value.is_none());
+        deletes.any(|write| match write.put.outcome {
+            Written::Stored { version, .. } => from <= version && version < before,
+            Written::Conflict { .. } => false,
+            Written::Open | Written::Unsure { .. } => true,
+        })
+    }
+
     /// A write that expected a version replaced just that one, and was refused only if the key had another.
     pub(super) fn chain(&self) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -232,7 +243,10 @@ impl<'a> Writes<'a> {
             stored.sort_by_key(|stored| stored.version);
             for (n, this) in stored.iter().enumerate() {
                 let Some(expected) = expected(this.write.put) else { continue };
+                // A key without a value was never written, or has been deleted.
+                let nothing = this.write.put.expected == Expected::Nothing;
                 let before = n.checked_sub(1).map(|n| &stored[n]);
+                let before = before.filter(|before| !nothing || !self.was_deleted(key, before.version, this.version));
                 if let Some(before) = before.filter(|before| before.version > expected) {
                     let (one, other) = (this.write.words(), before.write.words());
                     wrong.push(format!("{key}: {one} replaced {expected}, and there was {other}, {}", before.version));

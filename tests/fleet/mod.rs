@@ -8,7 +8,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
 
 pub mod chance;
-mod child;
+pub mod child;
 pub mod journal;
 pub mod kernel;
 pub mod locks;

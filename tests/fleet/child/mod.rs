@@ -2,7 +2,7 @@
 //! output, one numbered line each.
 
 mod locks;
-mod storm;
+pub mod storm;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What a process of a storm does: its threads take and release locks at random, and journal it.
+//! What a process of a storm does: its threads take and release locks, write and read values at random, and journal it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bellwether::{Error, Event, Instance};
 
 use super::{Desk, group, lock, option};
 use crate::fleet::chance::Chance;
-use crate::fleet::journal::{Abandoned, Journal, Mode, Patience, What, now};
+use crate::fleet::journal::{Abandoned, Expected, Found, Journal, Mode, Patience, Version, What, now};
 
 /// One instance in a storm.
 pub(super) struct Storm {
@@ -22,6 +22,11 @@ pub(super) struct Storm {
 
 const MUTEXES: [&str; 3] = ["m0", "m1", "m2"];
 const RWLOCKS: [&str; 2] = ["l0", "l1"];
+const SEMAPHORE: &str = "s";
+const KEYS: [&str; 3] = ["k0", "k1", "k2"];
+
+/// How many permits the semaphore has.
+pub const PERMITS: u32 = 5;
 
 impl Desk {
     /// The verbs of this file. `storm KEY in=DIRECTORY name=NAME seed=N threads=N longest=MS` and the options of a
@@ -63,6 +68,9 @@ impl Desk {
                 let storm = lock(&self.storms).get(key).cloned().ok_or(Error::Left)?;
                 // Whoever was told of a grant knows everything that the supervisor said before.
                 storm.ask("last", Mode::Exclusive, Patience::Endless, || ());
+                for key in KEYS {
+                    storm.journal.note(What::Final { key: key.to_owned(), found: storm.found(key) });
+                }
                 storm.journal.note(What::End);
                 Ok(String::new())
             }
@@ -76,8 +84,22 @@ impl Desk {
 
     fn work(&self, storm: &Storm, mut chance: Chance, longest: u64) {
         while !self.is_calm() {
-            let (name, mode) = match chance.below(5) {
+            pause(chance.below(6_000));
+            let key = KEYS[chance.below(KEYS.len() as u64) as usize];
+            match chance.below(10) {
+                0..6 => {}
+                6 | 7 => {
+                    storm.write(key, &mut chance);
+                    continue;
+                }
+                _ => {
+                    storm.read(key);
+                    continue;
+                }
+            }
+            let (name, mode) = match chance.below(6) {
                 n @ 0..=2 => (MUTEXES[n as usize], Mode::Exclusive),
+                5 => (SEMAPHORE, Mode::Permits(1 + chance.below(3) as u32)),
                 n if chance.percent(75) => (RWLOCKS[n as usize - 3], Mode::Shared),
                 n => (RWLOCKS[n as usize - 3], Mode::Exclusive),
             };
@@ -90,7 +112,8 @@ impl Desk {
             let most = if chance.percent(10) { longest } else { 500 };
             let hold = chance.below(most);
             storm.ask(name, mode, patience, || pause(hold));
-            pause(chance.below(8_000));
+            // What was written before the grant is to be seen now.
+            storm.read(key);
         }
     }
 
@@ -156,11 +179,57 @@ impl Storm {
         }
     }
 
+    fn read(&self, key: &str) {
+        let began = now();
+        let found = self.found(key);
+        self.journal.note(What::Read { began, key: key.to_owned(), found });
+    }
+
+    fn found(&self, key: &str) -> Found {
+        let value = self.instance.state().get(key)?;
+        Some((version(value.version), String::from_utf8_lossy(&value.bytes).into_owned()))
+    }
+
+    fn write(&self, key: &str, chance: &mut Chance) {
+        let put = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let state = self.instance.state();
+        let seen = state.get(key).map(|value| value.version);
+        // No other write of the whole storm has this value. What is not there cannot be deleted under a condition.
+        let value = (!chance.percent(10)).then(|| format!("{}.{put}", std::process::id()));
+        let conditional = chance.percent(40) && (value.is_some() || seen.is_some());
+        let expected = match seen {
+            _ if !conditional => Expected::Anything,
+            None => Expected::Nothing,
+            Some(seen) => Expected::This(version(seen)),
+        };
+        self.journal.note(What::Putting { put, key: key.to_owned(), expected, value: value.clone() });
+        let written = match (value, seen.filter(|_| conditional)) {
+            (Some(value), seen) if conditional => state.put_if(key, seen, value),
+            (Some(value), _) => state.put(key, value),
+            (None, Some(seen)) => state.delete_if(key, seen),
+            (None, None) => state.delete(key),
+        };
+        self.journal.note(match written {
+            Ok(stored) => What::Stored { put, version: version(stored) },
+            Err(Error::Conflict { version: other }) => What::Conflict { put, version: version(other) },
+            Err(Error::Interrupted) => What::Unsure { put },
+            Err(error) => panic!("{key} cannot be written: {error}"),
+        });
+    }
+
     fn call(&self, name: &str, mode: Mode, patience: Patience) -> Result<Guard, Error> {
         let time = match patience {
             Patience::For(time) => Duration::from_nanos(time),
             Patience::Endless | Patience::None => Duration::ZERO,
         };
+        if let Mode::Permits(count) = mode {
+            let semaphore = self.instance.semaphore(name, PERMITS);
+            return match patience {
+                Patience::Endless => semaphore.acquire(count),
+                Patience::None => semaphore.try_acquire(count),
+                Patience::For(_) => semaphore.acquire_timeout(count, time),
+            };
+        }
         if RWLOCKS.contains(&name) {
             let rwlock = self.instance.rwlock(name);
             return match (mode, patience) {
@@ -179,6 +248,10 @@ impl Storm {
             Patience::For(_) => mutex.lock_timeout(time),
         }
     }
+}
+
+fn version(version: bellwether::Version) -> Version {
+    version.to_string().parse().expect("a version is two numbers")
 }
 
 fn mode(mode: sync::Mode) -> Mode {

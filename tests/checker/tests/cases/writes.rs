@@ -177,6 +177,22 @@ fn conditional_writes_must_form_a_chain() {
                     ("c", "21 putting 1 k 7.1 z; 31 conflict 1 7.2; 800 final k 7.2 y"),
                 ],
             ),
+            right(
+                "nothing is there after a delete",
+                &[
+                    ("a", "10 putting 1 k anything -; 20 stored 1 7.1; 800 final k 7.2 y"),
+                    ("b", "21 putting 1 k nothing y; 30 stored 1 7.2; 800 final k 7.2 y"),
+                ],
+            ),
+            wrong(
+                Chain,
+                "nothing is expected, and a later delete excuses nobody",
+                &[(
+                    "a",
+                    "10 putting 1 k anything x; 20 stored 1 7.1; 21 putting 2 k nothing y; 30 stored 2 7.2; \
+                     31 putting 3 k anything -; 40 stored 3 7.3",
+                )],
+            ),
             wrong(
                 Chain,
                 "two replace the same version",
