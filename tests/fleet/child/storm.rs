@@ -14,6 +14,7 @@ use crate::fleet::journal::{Abandoned, Expected, Found, Journal, Mode, Patience,
 
 /// One instance in a storm.
 pub(super) struct Storm {
+    name: String,
     instance: Instance,
     journal: Journal,
     /// The last number that was given to a request.
@@ -25,12 +26,16 @@ const RWLOCKS: [&str; 2] = ["l0", "l1"];
 const SEMAPHORE: &str = "s";
 const KEYS: [&str; 3] = ["k0", "k1", "k2"];
 
+/// The largest value, in bytes.
+const LARGE: u64 = 400_000;
+
 /// How many permits the semaphore has.
 pub const PERMITS: u32 = 5;
 
 impl Desk {
     /// The verbs of this file. `storm KEY in=DIRECTORY name=NAME seed=N threads=N longest=MS` and the options of a
-    /// join: it joins, and its threads do this and that until `calm`; then it answers. `aftermath KEY`, when all are calm: a last word.
+    /// join: it joins, and its threads do this and that until `calm`; then it answers. `aftermath KEY`, when all are
+    /// calm: a last word.
     pub(super) fn obey_storm(self: &Arc<Self>, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         match verb {
             "storm" => {
@@ -41,7 +46,8 @@ impl Desk {
                 journal.note(What::Joining);
                 let instance = group(rest)?.join()?;
                 journal.note(What::Joined { id: instance.id().to_string() });
-                let storm = Arc::new(Storm { instance, journal, numbers: AtomicU64::new(0) });
+                let storm =
+                    Arc::new(Storm { name: text("name").to_owned(), instance, journal, numbers: AtomicU64::new(0) });
                 lock(&self.storms).insert(key.to_owned(), storm.clone());
                 storm.listen();
                 let events = storm.instance.events();
@@ -187,7 +193,8 @@ impl Storm {
 
     fn found(&self, key: &str) -> Found {
         let value = self.instance.state().get(key)?;
-        Some((version(value.version), String::from_utf8_lossy(&value.bytes).into_owned()))
+        let text = value.bytes.split(|byte| *byte == b' ').next().unwrap_or_default();
+        Some((version(value.version), String::from_utf8_lossy(text).into_owned()))
     }
 
     fn write(&self, key: &str, chance: &mut Chance) {
@@ -195,7 +202,7 @@ impl Storm {
         let state = self.instance.state();
         let seen = state.get(key).map(|value| value.version);
         // No other write of the whole storm has this value. What is not there cannot be deleted under a condition.
-        let value = (!chance.percent(10)).then(|| format!("{}.{put}", std::process::id()));
+        let value = (!chance.percent(10)).then(|| format!("{}.{put}", self.name));
         let conditional = chance.percent(40) && (value.is_some() || seen.is_some());
         let expected = match seen {
             _ if !conditional => Expected::Anything,
@@ -203,6 +210,9 @@ impl Storm {
             Some(seen) => Expected::This(version(seen)),
         };
         self.journal.note(What::Putting { put, key: key.to_owned(), expected, value: value.clone() });
+        // Some are too large to be on their way in a moment.
+        let padding = if chance.percent(10) { chance.below(LARGE) as usize } else { 0 };
+        let value = value.map(|value| format!("{value} {}", "-".repeat(padding)));
         let written = match (value, seen.filter(|_| conditional)) {
             (Some(value), seen) if conditional => state.put_if(key, seen, value),
             (Some(value), _) => state.put(key, value),
