@@ -11,6 +11,7 @@ mod child;
 pub mod kernel;
 pub mod locks;
 pub mod schedules;
+pub mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -2,6 +2,10 @@
 //! output, one numbered line each.
 
 mod locks;
+mod meetings;
+mod permits;
+mod results;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,17 +17,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellwether::sync::Guard;
-use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role};
-use crossbeam::channel::Receiver;
+use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role, Version};
+use crossbeam::channel::{Receiver, Sender};
 
 /// Everything that the commands of one process share.
 #[derive(Default)]
 struct Desk {
     instances: Mutex<BTreeMap<String, Instance>>,
-    observers: Mutex<BTreeMap<String, Observer>>,
+    observers: Mutex<BTreeMap<String, Arc<Observer>>>,
     offices: Mutex<BTreeMap<String, Office>>,
     /// By the key of the instance and the name of the guard.
     guards: Mutex<BTreeMap<(String, String), Guard>>,
+    /// The versions that were read last, by the key of the instance and that of the state.
+    seen: Mutex<BTreeMap<(String, String), Option<Version>>>,
+    /// The ends of work that is done once, by the key of the instance and the name.
+    works: Mutex<BTreeMap<(String, String), Sender<String>>>,
     /// Receivers that nobody reads for now.
     unread: Mutex<BTreeMap<String, Receiver<Event>>>,
     /// What keeps this process from opening more.
@@ -75,7 +83,25 @@ pub(super) fn run() {
         // Calls that can block must not keep the next command from being read.
         if matches!(
             line.split(' ').nth(1),
-            Some("join" | "visit" | "observe" | "leave" | "resign" | "office" | "pester" | "lock" | "toil")
+            Some(
+                "join"
+                    | "visit"
+                    | "observe"
+                    | "leave"
+                    | "resign"
+                    | "office"
+                    | "pester"
+                    | "lock"
+                    | "toil"
+                    | "share"
+                    | "resize"
+                    | "meet"
+                    | "once"
+                    | "put"
+                    | "delete"
+                    | "tally"
+                    | "scribble"
+            )
         ) {
             std::thread::spawn(work);
         } else {
@@ -153,7 +179,7 @@ impl Desk {
             "observe" => {
                 let observer = group(rest)?.observe()?;
                 self.forward(key, observer.events());
-                lock(&self.observers).insert(key.to_owned(), observer);
+                lock(&self.observers).insert(key.to_owned(), Arc::new(observer));
                 Ok(String::new())
             }
             "look" => {
@@ -262,6 +288,10 @@ impl Desk {
                 panic!("exec failed: {failed}");
             }
             "exit" => std::process::exit(0),
+            "share" | "resize" | "limit" | "held-permits" => self.obey_permits(verb, key, rest),
+            "meet" => self.meet(key, rest),
+            "once" | "finish" => self.obey_once(verb, key, rest),
+            "get" | "put" | "delete" | "snapshot" | "tally" | "scribble" => self.obey_state(verb, key, rest),
             other => self.obey_lock(other, key, rest),
         }
     }
@@ -318,6 +348,9 @@ fn tell(event: &Event) -> String {
             format!("hung supervisor={}", supervisor.map_or("none".to_owned(), |id| id.to_string()))
         }
         Event::Forfeited { old, new } => format!("forfeited old={old} new={new}"),
+        Event::State { key, version, bytes } => {
+            format!("state key={key} version={version} bytes={}", values::tell_bytes(bytes.as_deref()))
+        }
         Event::LockLost { kind, name, token } => format!("lost kind={kind:?} name={name} token={token}"),
         Event::PortUnusable(reason) => format!("unusable {reason:?}"),
         Event::Missed(count) => format!("missed count={count}"),
