@@ -1,8 +1,10 @@
 //! Every error that an application can see, brought about.
 //!
 //! Here are those that belong to no other claim. The others: `ForeignService`, `OtherGroup`, `SourcePort`, `Reserved` and
-//! `SupervisorUnresponsive` in `hostile.rs`; `TimedOut`, `WouldBlock`, `NotSupervisor`, `NoHeir` and `Left` in
-//! `failure.rs`; `Forked` in `fork.rs`.
+//! `SupervisorUnresponsive` in `hostile.rs`; `NotSupervisor` and `NoHeir` in `failure.rs`; `Forked` in `fork.rs`; `Lost` in
+//! `lock_loss.rs`; `Failed` in `once.rs`; `Conflict` in `state.rs`. `Denied` in `semaphores.rs` (more than the limit),
+//! `barriers.rs` (another number) and `state.rs` (full); `Option` of permits, parties and values in the same three.
+//! `TimedOut`, `WouldBlock` and `Left` of the office in `failure.rs`, of locks in `locks.rs`, of the others in their files.
 
 mod fleet;
 
@@ -132,6 +134,28 @@ fn no_supervisor_only_when_there_is_nobody() {
     stopped.process.resume();
     watcher.answer(observing).unwrap();
     assert_eq!(watcher.ask("look window").unwrap().registry(), fleet.agree(&members).registry);
+}
+
+#[test]
+fn interrupted_when_the_supervisor_dies_and_somebody_else_has_written_meanwhile() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = &members[agreed.supervisor];
+    let writers = fleet::schedules::others(&members, supervisor);
+    supervisor.process.stop();
+    let calls: Vec<_> = writers.iter().map(|writer| writer.call(&format!("put config {}", writer.id))).collect();
+    fleet::eventually("both have said it", || {
+        let said = |c: &&kernel::Connection| c.local == fleet.port && c.unread > 0;
+        kernel::connections(fleet.port).iter().filter(said).count() == 2
+    });
+    fleet::schedules::kill(supervisor);
+    // It is done for one. For the other it is unknown whether it was done before that.
+    let (done, interrupted): (Vec<_>, Vec<_>) = calls.iter().partition(|call| call.answer().is_ok());
+    let ([done], [interrupted]) = (&done[..], &interrupted[..]) else { panic!("{} are done", done.len()) };
+    let error = fleet::locks::refused(interrupted.answer(), "Interrupted");
+    assert!(error.contains("unknown whether it was done"), "{error:?}");
+    assert!(writers.iter().all(|writer| writer.get("config").is_some_and(|(text, _)| text == done.member.id)));
 }
 
 #[test]

@@ -205,9 +205,9 @@ impl Shared {
             && let Seat::Subordinate(peer) = &state.seat
         {
             let peer = peer.clone();
-            if let Some(ear) = peer.listen() {
+            if let Some(turn) = peer.listen() {
                 drop(state);
-                peer.hear(ear, self, slice);
+                peer.hear(turn, self, slice);
                 return self.state();
             }
         }

@@ -188,6 +188,13 @@ pub(crate) fn wait_readable(stream: &TcpStream, timeout: Duration) -> bool {
     wait_for(stream, rustix::event::PollFlags::IN, timeout)
 }
 
+/// Reads what is there, without waiting for more.
+#[cfg(all(feature = "native", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn read_now(stream: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
+    let (read, _) = rustix::net::recv(stream, space, rustix::net::RecvFlags::DONTWAIT)?;
+    Ok(read)
+}
+
 /// Waits until the peer has closed the connection, or it has failed, for at most this long; says whether it has. What
 /// can be read meanwhile does not matter.
 #[cfg(all(feature = "native", any(target_os = "linux", target_os = "android")))]
@@ -207,6 +214,12 @@ fn wait_for(stream: &TcpStream, event: rustix::event::PollFlags, timeout: Durati
 #[cfg(not(all(feature = "native", any(target_os = "linux", target_os = "android"))))]
 pub(crate) fn wait_readable(_: &TcpStream, _: Duration) -> bool {
     false
+}
+
+/// Reads what is there, and waits if nothing is.
+#[cfg(not(all(feature = "native", any(target_os = "linux", target_os = "android"))))]
+pub(crate) fn read_now(mut stream: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
+    io::Read::read(&mut stream, space)
 }
 
 #[cfg(not(all(feature = "native", any(target_os = "linux", target_os = "android"))))]

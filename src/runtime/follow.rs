@@ -4,9 +4,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::endpoint;
 use super::peer::Peer;
 use super::shared::{Seat, Shared};
-use super::{endpoint, lock};
 use crate::wire::message::{Purpose, Refusal, ToSupervisor};
 
 /// How it ended.
@@ -73,12 +73,11 @@ fn read(shared: &Shared, peer: &Peer) -> Followed {
     let mut over = false;
     loop {
         {
-            let mut ear = lock(&peer.ear);
-            while over || !ear.is_shared() || !peer.is_busy() {
-                if let Some(ended) = ear.ended.take() {
+            let turn = peer.take_turn();
+            while over || !peer.is_shared() || !peer.is_busy() {
+                if let Some(ended) = peer.hear_or_end(&turn, shared) {
                     return ended;
                 }
-                ear.hear(shared, peer);
             }
         }
         // Whoever waits for an answer reads it itself: to be woken by this thread would take longer than the answer.

@@ -1,12 +1,14 @@
 //! Calls that wait at a barrier.
 
+use std::sync::Condvar;
 use std::time::Instant;
 
-use super::calls::{Answer, Patience};
-use super::shared::Shared;
+use super::calls::{Answer, Patience, TRY};
+use super::shared::{Seat, Shared};
 use crate::coordinator::session::GiveUp;
 use crate::error::Error;
 use crate::ident::Name;
+use crate::wire::message::ToSupervisor;
 
 impl Shared {
     /// Waits until so many have arrived; says whether this one leads them.
@@ -23,7 +25,13 @@ impl Shared {
         if answer.is_err() {
             let mut state = self.state();
             match state.session.give_up(request) {
-                GiveUp::Done(frame) => self.submit(state, frame),
+                GiveUp::Done(frame) => {
+                    let connection = frame.is_some().then_some(state.connection);
+                    self.submit(state, frame);
+                    if let Some(connection) = connection {
+                        self.await_hearing(connection, &woken);
+                    }
+                }
                 GiveUp::TooLate => {
                     drop(state);
                     // The others may have passed because of this one. It is let go as soon as somebody reigns.
@@ -36,6 +44,24 @@ impl Shared {
             Answer::Passed(leads) => Ok(leads),
             Answer::Denied(reason) => Err(Error::Denied(reason.into())),
             _ => Err(Error::Interrupted),
+        }
+    }
+    /// Waits, but not for long, until the supervisor has heard everything that was said on this connection. Whoever begins
+    /// to wait after this call has returned must not be counted together with it.
+    fn await_hearing(&self, connection: u64, woken: &Condvar) {
+        let began = Instant::now();
+        let mut state = self.state();
+        // The own half of the machine has heard it already.
+        if state.connection != connection || !matches!(state.seat, Seat::Subordinate(_)) {
+            return;
+        }
+        state.pings += 1;
+        let ping = state.pings;
+        self.submit(state, Some(ToSupervisor::Ping(ping)));
+        let mut state = self.state();
+        while state.connection == connection && state.ponged < ping && !state.leaving && began.elapsed() < TRY {
+            let left = TRY.saturating_sub(began.elapsed());
+            state = self.wait_for_answer(state, woken, Some(left));
         }
     }
 }

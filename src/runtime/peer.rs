@@ -1,19 +1,22 @@
 //! The connection of a subordinate to its supervisor: what waits to be written, and who reads.
 //!
-//! One thread at a time reads: it has the [`Ear`]. That is the instance's own thread while nobody waits for anything. A
-//! call that waits for an answer reads for itself if it can, for itself and for everybody else; when it has what it
-//! wanted, the next one that waits goes on.
+//! One thread at a time waits for what comes: it has the [`Turn`]. That is the instance's own thread while nobody waits
+//! for anything. A call that waits for an answer does so itself if it can, for itself and for everybody else; when it has
+//! what it wanted, the next one that waits goes on.
+//!
+//! What has come is read with the [`Ear`], which nobody keeps while it waits. So a call that only looks can take in first
+//! what is there: a write that was acknowledged to its writer is seen by whoever looks then, see [`Peer::catch_up`].
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::follow::Followed;
 use super::outbox::{Flushed, Outbox};
 use super::shared::Shared;
-use super::{clock, endpoint};
+use super::{clock, endpoint, lock};
 use crate::coordinator::session::Misplaced;
 use crate::wire::DecodeError;
 use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST};
@@ -24,7 +27,12 @@ use crate::wire::message::{ToMember, ToSupervisor};
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     pub(crate) outbox: Outbox,
-    pub(super) ear: Mutex<Ear>,
+    turn: Mutex<Turn>,
+    ear: Mutex<Ear>,
+    /// The handshake is over: from then on nobody waits with the ear, and calls may read.
+    shared: AtomicBool,
+    /// It has been read to its end, which the instance's own thread may not have seen yet.
+    over: AtomicBool,
     /// When a call waited last, in nanoseconds of the monotonic clock.
     waited: AtomicU64,
 }
@@ -42,7 +50,15 @@ impl Peer {
             watch: Watch { began: Instant::now(), asked: false, waits: true },
             ended: None,
         });
-        Ok(Self { stream, outbox: Outbox::default(), ear, waited: AtomicU64::new(0) })
+        Ok(Self {
+            stream,
+            outbox: Outbox::default(),
+            turn: Mutex::new(Turn),
+            ear,
+            shared: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            waited: AtomicU64::new(0),
+        })
     }
 
     /// Writes what waits to be written. A connection that cannot take it is given up: everything that matters is said
@@ -64,19 +80,64 @@ impl Peer {
         endpoint::CAN_TELL_HANGUP && waited != 0 && nanoseconds().saturating_sub(waited) < Self::BUSY.as_nanos() as u64
     }
 
-    /// The reading end, for a call that waits, if no other thread reads.
-    pub(super) fn listen(&self) -> Option<MutexGuard<'_, Ear>> {
+    /// The turn, for a call that waits, if no other thread has it.
+    pub(super) fn listen(&self) -> Option<MutexGuard<'_, Turn>> {
         self.note_call();
-        self.ear.try_lock().ok().filter(|ear| ear.is_shared() && ear.ended.is_none())
+        // The handshake, and the end, are the business of the instance's own thread.
+        let may = self.is_shared() && !self.over.load(Ordering::Acquire);
+        self.turn.try_lock().ok().filter(|_| may)
+    }
+
+    /// The turn, for the instance's own thread.
+    pub(super) fn take_turn(&self) -> MutexGuard<'_, Turn> {
+        lock(&self.turn)
     }
 
     /// Reads what comes within this time.
-    pub(super) fn hear(&self, mut ear: MutexGuard<'_, Ear>, shared: &Shared, time: Duration) {
+    pub(super) fn hear(&self, _turn: MutexGuard<'_, Turn>, shared: &Shared, time: Duration) {
         if endpoint::wait_readable(&self.stream, time) {
-            ear.hear(shared, self);
+            lock(&self.ear).hear(shared, self);
         }
         self.note_call();
     }
+
+    /// Waits until something comes and reads it, for the instance's own thread; says how the connection ended if it has.
+    pub(super) fn hear_or_end(&self, _turn: &MutexGuard<'_, Turn>, shared: &Shared) -> Option<Followed> {
+        // Where it cannot be waited for without reading, the ear is kept meanwhile; then nobody else reads at all.
+        if self.is_shared() && endpoint::CAN_TELL_HANGUP && !endpoint::wait_readable(&self.stream, Self::LONG) {
+            return None;
+        }
+        let mut ear = lock(&self.ear);
+        if ear.ended.is_none() {
+            ear.hear(shared, self);
+        }
+        ear.ended.take()
+    }
+
+    /// Takes in what has come by now. It does not wait for more, only for whoever is at it.
+    pub(super) fn catch_up(&self, shared: &Shared) {
+        if !self.is_shared() || !endpoint::CAN_TELL_HANGUP {
+            return;
+        }
+        let mut ear = lock(&self.ear);
+        // Somebody who writes without a pause must not keep anybody here.
+        for _ in 0..Self::CATCH_UP {
+            if ear.ended.is_some() || !endpoint::wait_readable(&self.stream, Duration::ZERO) {
+                return;
+            }
+            ear.hear(shared, self);
+        }
+    }
+
+    /// Whether calls may read. The handshake is the business of the instance's own thread.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Acquire)
+    }
+
+    /// How long a wait for nothing in particular is: any time does.
+    const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+    /// More reads than a whole receive buffer takes.
+    const CATCH_UP: u32 = 4096;
 
     fn answer(&self, replies: &[ToSupervisor]) {
         if replies.is_empty() {
@@ -93,33 +154,35 @@ fn nanoseconds() -> u64 {
     u64::try_from(clock::monotonic().as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The right to wait for what comes.
+#[derive(Debug)]
+pub(super) struct Turn;
+
 /// The reading end of a connection.
 #[derive(Debug)]
-pub(super) struct Ear {
+struct Ear {
     decoder: Decoder,
     welcomed: bool,
     watch: Watch,
     /// How the connection ended, until the instance's own thread has seen it.
-    pub(super) ended: Option<Followed>,
+    ended: Option<Followed>,
 }
 
 impl Ear {
-    /// Whether calls may read. The handshake is the business of the instance's own thread.
-    pub(super) const fn is_shared(&self) -> bool {
-        self.welcomed
-    }
-
-    /// Reads once and does what the supervisor says. Blocks until something comes.
-    pub(super) fn hear(&mut self, shared: &Shared, peer: &Peer) {
+    /// Reads once and does what the supervisor says. During the handshake it blocks until something comes.
+    fn hear(&mut self, shared: &Shared, peer: &Peer) {
         if let Some(ended) = self.read(shared, peer) {
             self.ended = Some(ended);
+            peer.over.store(true, Ordering::Release);
             // The instance's own thread may only look out for the end.
             let _ = peer.stream.shutdown(Shutdown::Both);
         }
     }
 
     fn read(&mut self, shared: &Shared, peer: &Peer) -> Option<Followed> {
-        match (&peer.stream).read(self.decoder.space()) {
+        let space = self.decoder.space();
+        let read = if self.welcomed { endpoint::read_now(&peer.stream, space) } else { (&peer.stream).read(space) };
+        match read {
             Ok(0) => return Some(self.end()),
             Ok(count) => self.decoder.filled(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
@@ -167,6 +230,7 @@ impl Ear {
         if welcome {
             self.welcomed = true;
             self.watch.stop(peer);
+            peer.shared.store(true, Ordering::Release);
         }
         None
     }

@@ -1,10 +1,10 @@
 //! Calls that write the state, and what is read of it without asking anybody.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use super::calls::{Answer, Patience};
-use super::shared::Shared;
+use super::shared::{Seat, Shared, State};
 use crate::error::Error;
 use crate::ident::Version;
 use crate::ident::{Kind, Resource, Stamp};
@@ -47,9 +47,24 @@ impl Shared {
         }
     }
 
+    /// The state after everything that has come by now: what was acknowledged to its writer is in it.
+    fn newest(&self) -> MutexGuard<'_, State> {
+        let state = self.state();
+        match &state.seat {
+            // In a forked child the connection is the parent's.
+            Seat::Subordinate(peer) if !self.is_forked() => {
+                let peer = peer.clone();
+                drop(state);
+                peer.catch_up(self);
+                self.state()
+            }
+            _ => state,
+        }
+    }
+
     /// A value as this instance has it; of a deleted one only the version.
     pub(crate) fn value(&self, key: &Resource) -> Option<Value> {
-        self.state().session.state().values().get(key).cloned()
+        self.newest().session.state().values().get(key).cloned()
     }
 
     /// A result of which this instance knows that everybody has it.
@@ -68,7 +83,7 @@ impl Shared {
 
     /// The application's values as this instance has them.
     pub(crate) fn values(&self) -> Vec<Value> {
-        let state = self.state();
+        let state = self.newest();
         let values = state.session.state().values().values();
         values.filter(|value| value.key.kind == Kind::Value).cloned().collect()
     }

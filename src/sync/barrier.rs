@@ -67,12 +67,13 @@ impl Barrier {
         self.wait_within(Patience::Forever)
     }
 
-    /// The same for at most this long. Once it is decided that all pass, the call waits to be told so, whatever the time.
+    /// The same for at most this long, and then one round trip longer, up to a second if the supervisor does not answer.
+    /// Once it is decided that all pass, the call waits to be told so, whatever the time.
     ///
     /// # Errors
     ///
     /// Those of [`Barrier::wait`], and [`Error::TimedOut`]: then this caller does not count any more. If the last one
-    /// arrives at that very moment, the others may pass all the same.
+    /// arrives before this call has returned, the others may pass all the same.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWait, Error> {
         self.wait_within(Patience::For(timeout))
     }

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod kernel;
 pub mod locks;
 pub mod schedules;
+pub mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -10,7 +10,8 @@ use bellwether::{Abandoned, Error, Holder, Instance};
 use super::{Desk, lock, millis, option};
 
 impl Desk {
-    /// The verbs of this file. `lock KEY GUARD mutex|read|write NAME [try|within=MS]`, `unlock KEY GUARD`, `release KEY
+    /// The verbs of this file. `lock KEY GUARD mutex|read|write NAME [try|within=MS]` or
+    /// `lock KEY GUARD permits NAME limit=N count=N [try|within=MS]`, `unlock KEY GUARD`, `release KEY
     /// GUARD` (drops the guard), `guard KEY GUARD`, `kinds KEY NAME` (every call once), and `toil`, see [`Toil`].
     pub(super) fn obey_lock(&self, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         let guard = (key.to_owned(), rest.first().cloned().unwrap_or_default());
@@ -71,6 +72,15 @@ fn take(instance: &Instance, words: &[String]) -> Result<Guard, Error> {
         ("write", None) if once => instance.rwlock(name).try_write(),
         ("write", None) => instance.rwlock(name).write(),
         ("write", Some(time)) => instance.rwlock(name).write_timeout(time),
+        ("permits", within) => {
+            let number = |name| option(words, name).expect("an option of permits").parse().expect("a number");
+            let (semaphore, count) = (instance.semaphore(name, number("limit")), number("count"));
+            match within {
+                None if once => semaphore.try_acquire(count),
+                None => semaphore.acquire(count),
+                Some(time) => semaphore.acquire_timeout(count, time),
+            }
+        }
         other => panic!("no such lock: {other:?}"),
     }
 }
@@ -205,7 +215,7 @@ fn replace(path: &Path, number: u64) {
     written.expect("the directory of the test takes a file");
 }
 
-fn complain(path: &Path, what: &str) {
+pub(super) fn complain(path: &Path, what: &str) {
     use std::io::Write;
     let file: std::io::Result<File> = OpenOptions::new().create(true).append(true).open(path);
     let said = file.and_then(|mut file| writeln!(file, "process {}: {what}", std::process::id()));

@@ -2,7 +2,11 @@
 //! output, one numbered line each.
 
 mod locks;
+mod meetings;
+mod permits;
+mod results;
 pub mod storm;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellwether::sync::Guard;
-use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role};
-use crossbeam::channel::Receiver;
+use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role, Version};
+use crossbeam::channel::{Receiver, Sender};
 
 use self::storm::Storm;
 
@@ -23,10 +27,14 @@ use self::storm::Storm;
 #[derive(Default)]
 struct Desk {
     instances: Mutex<BTreeMap<String, Instance>>,
-    observers: Mutex<BTreeMap<String, Observer>>,
+    observers: Mutex<BTreeMap<String, Arc<Observer>>>,
     offices: Mutex<BTreeMap<String, Office>>,
     /// By the key of the instance and the name of the guard.
     guards: Mutex<BTreeMap<(String, String), Guard>>,
+    /// The versions that were read last, by the key of the instance and that of the state.
+    seen: Mutex<BTreeMap<(String, String), Option<Version>>>,
+    /// The ends of work that is done once, by the key of the instance and the name.
+    works: Mutex<BTreeMap<(String, String), Sender<String>>>,
     /// Receivers that nobody reads for now.
     unread: Mutex<BTreeMap<String, Receiver<Event>>>,
     /// What keeps this process from opening more.
@@ -93,6 +101,14 @@ pub(super) fn run() {
                     | "toil"
                     | "storm"
                     | "aftermath"
+                    | "share"
+                    | "resize"
+                    | "meet"
+                    | "once"
+                    | "put"
+                    | "delete"
+                    | "tally"
+                    | "scribble"
             )
         ) {
             std::thread::spawn(work);
@@ -171,7 +187,7 @@ impl Desk {
             "observe" => {
                 let observer = group(rest)?.observe()?;
                 self.forward(key, observer.events());
-                lock(&self.observers).insert(key.to_owned(), observer);
+                lock(&self.observers).insert(key.to_owned(), Arc::new(observer));
                 Ok(String::new())
             }
             "look" => {
@@ -281,6 +297,10 @@ impl Desk {
             }
             "storm" | "calm" | "aftermath" => self.obey_storm(verb, key, rest),
             "exit" => std::process::exit(0),
+            "share" | "resize" | "limit" | "held-permits" => self.obey_permits(verb, key, rest),
+            "meet" => self.meet(key, rest),
+            "once" | "finish" => self.obey_once(verb, key, rest),
+            "get" | "put" | "delete" | "snapshot" | "tally" | "scribble" => self.obey_state(verb, key, rest),
             other => self.obey_lock(other, key, rest),
         }
     }
@@ -337,6 +357,9 @@ fn tell(event: &Event) -> String {
             format!("hung supervisor={}", supervisor.map_or("none".to_owned(), |id| id.to_string()))
         }
         Event::Forfeited { old, new } => format!("forfeited old={old} new={new}"),
+        Event::State { key, version, bytes } => {
+            format!("state key={key} version={version} bytes={}", values::tell_bytes(bytes.as_deref()))
+        }
         Event::LockLost { kind, name, token } => format!("lost kind={kind:?} name={name} token={token}"),
         Event::PortUnusable(reason) => format!("unusable {reason:?}"),
         Event::Missed(count) => format!("missed count={count}"),
