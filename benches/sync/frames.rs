@@ -8,7 +8,7 @@ use bellwether::wire::message::{Abandoned, Grant, Mode, Put, ToMember, ToSupervi
 pub(crate) const NAME: &str = "bench";
 
 /// What is written: a value whose frame has 100 bytes.
-pub(crate) const VALUE: [u8; 39] = [7; 39];
+pub(crate) const VALUE: [u8; 50] = [7; 50];
 
 /// Which byte of a frame says what it is.
 const KIND: usize = 4;
