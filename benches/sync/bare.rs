@@ -2,7 +2,8 @@
 //!
 //! One thread per connection, which reads, decides under one mutex, and writes to whom it concerns. What it leaves out:
 //! names, owners, tokens, what becomes of a lock whose holder dies, writers that do not wait for a reader that is stopped,
-//! and more than one waiting thread per client. A write is done when it was given to the kernel for each connection; whether
+//! and more than one waiting thread per client. Who has to wait is not told its place, which in the library is a frame of
+//! its own, and most of the difference when there is contention. A write is done when it was given to the kernel for each connection; whether
 //! the kernel has sent it is not asked. Nothing is decoded but the length and the kind of a frame.
 
 use std::collections::VecDeque;

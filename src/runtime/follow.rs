@@ -74,12 +74,14 @@ fn read(shared: &Shared, peer: &Peer) -> Followed {
     loop {
         {
             let mut ear = lock(&peer.ear);
+            ear.take_back(peer);
             while over || !ear.is_shared() || !peer.is_busy() {
                 if let Some(ended) = ear.ended.take() {
                     return ended;
                 }
                 ear.hear(shared, peer);
             }
+            ear.lend(peer);
         }
         // Whoever waits for an answer reads it itself: to be woken by this thread would take longer than the answer.
         // This thread only looks out for the end, until there has been no call for a while.

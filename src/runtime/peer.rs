@@ -40,6 +40,7 @@ impl Peer {
             decoder: Decoder::new(LIMIT_AFTER_TRUST),
             welcomed: false,
             watch: Watch { began: Instant::now(), asked: false, waits: true },
+            limited: false,
             ended: None,
         });
         Ok(Self { stream, outbox: Outbox::default(), ear, waited: AtomicU64::new(0) })
@@ -72,7 +73,8 @@ impl Peer {
 
     /// Reads what comes within this time.
     pub(super) fn hear(&self, mut ear: MutexGuard<'_, Ear>, shared: &Shared, time: Duration) {
-        if endpoint::wait_readable(&self.stream, time) {
+        let limited = ear.limited && time >= Shared::ANSWER;
+        if limited || endpoint::wait_readable(&self.stream, time) {
             ear.hear(shared, self);
         }
         self.note_call();
@@ -99,6 +101,8 @@ pub(super) struct Ear {
     decoder: Decoder,
     welcomed: bool,
     watch: Watch,
+    /// A read ends after [`Shared::ANSWER`] if nothing comes.
+    limited: bool,
     /// How the connection ended, until the instance's own thread has seen it.
     pub(super) ended: Option<Followed>,
 }
@@ -109,7 +113,20 @@ impl Ear {
         self.welcomed
     }
 
-    /// Reads once and does what the supervisor says. Blocks until something comes.
+    /// From now on calls read, which want to look around from time to time. The kernel sees to that, so that they need
+    /// not ask it before every read how long there is nothing.
+    pub(super) fn lend(&mut self, peer: &Peer) {
+        self.limited = peer.stream.set_read_timeout(Some(Shared::ANSWER)).is_ok();
+    }
+
+    /// From now on the instance's own thread reads, and nothing wakes it but the supervisor.
+    pub(super) fn take_back(&mut self, peer: &Peer) {
+        if std::mem::replace(&mut self.limited, false) {
+            let _ = peer.stream.set_read_timeout(None);
+        }
+    }
+
+    /// Reads once and does what the supervisor says. Blocks until something comes, or for the time of a lent ear.
     pub(super) fn hear(&mut self, shared: &Shared, peer: &Peer) {
         if let Some(ended) = self.read(shared, peer) {
             self.ended = Some(ended);
