@@ -8,12 +8,14 @@
 //! Goal: failover within 1.5 times its floor at 8 and at 64 processes. Nothing fails when it is missed, since a timed
 //! assertion fails on busy machines.
 //!
-//! The processes are this same program, started again with [`contender::VARIABLE`] in the environment.
+//! The processes are this same program, started again with [`common::process::VARIABLE`] in the environment.
 //! `cargo bench --bench latency -- failover/8` runs one group, `-- --test` everything once with few processes.
 
 #[cfg(unix)]
 #[path = "latency/bare.rs"]
 mod bare;
+#[cfg(unix)]
+mod common;
 #[cfg(unix)]
 #[path = "latency/contender.rs"]
 mod contender;
@@ -34,7 +36,7 @@ static CONTENDERS: &[&contender::Contender] = &[&bare::CONTENDER, &library::CONT
 #[cfg(unix)]
 fn main() {
     // Before anything else: a child must not read the command line, which is criterion's.
-    if let Ok(role) = std::env::var(contender::VARIABLE) {
+    if let Ok(role) = std::env::var(common::process::VARIABLE) {
         contender::run(CONTENDERS, &role);
     }
     groups::measure(CONTENDERS);

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::io::fcntl_dupfd_cloexec;
 use socket2::{Domain, Socket, Type};
 
-use crate::contender::{Board, Contender, Milestone, PATIENCE, Role};
+use crate::common::process::PATIENCE;
+use crate::contender::{Board, Contender, Milestone, Role};
 
 /// What an election and a join cost at least.
 pub(crate) static CONTENDER: Contender = Contender { name: "bare", compete, join, reigns: false };

@@ -11,13 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
-/// In a child's environment: the name of its contender and the port, such as `bare 12345`.
-pub(crate) const VARIABLE: &str = "BELLWETHER_BENCH_CHILD";
-
-/// How long anything may take before the benchmark gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::common::process::{PATIENCE, now};
 
 /// One way to elect a supervisor.
 pub(crate) struct Contender {
@@ -83,9 +77,10 @@ impl Board {
     }
 }
 
-/// The child process: competes on one thread, answers its parent on another.
-pub(crate) fn run(contenders: &[&Contender], variable: &str) -> ! {
-    let (name, port) = variable.split_once(' ').expect("a name and a port");
+/// The child process: competes on one thread, answers its parent on another. Its task is the name of its contender and
+/// the port, such as `bare 12345`.
+pub(crate) fn run(contenders: &[&Contender], task: &str) -> ! {
+    let (name, port) = task.split_once(' ').expect("a name and a port");
     let contender = contenders.iter().find(|contender| contender.name == name).expect("a known contender");
     let port = port.parse().expect("a port number");
 
@@ -110,13 +105,6 @@ fn answer(board: &Board) -> io::Result<()> {
         writeln!(out, "{at} {role}")?;
     }
     Ok(())
-}
-
-/// Nanoseconds on the clock that all processes of this machine share.
-pub(crate) fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    let time = Duration::try_from(time).expect("a monotonic clock is never negative");
-    u64::try_from(time.as_nanos()).expect("uptimes stay below five centuries")
 }
 
 impl fmt::Display for Milestone {

@@ -1,11 +1,11 @@
 //! The figures: criterion's, one contender after the other, and a table for which they take turns.
 
-use std::env;
-use std::fmt;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
 
+use crate::common::is_trial;
+use crate::common::table::Row;
 use crate::contender::Contender;
 use crate::fleet::{Failover, Fleet};
 
@@ -24,9 +24,7 @@ const TRIAL: Effort = Effort { failovers: &[(2, 1), (8, 1)], joins: 3 };
 
 /// Measures all contenders and prints the table.
 pub(crate) fn measure(contenders: &'static [&'static Contender]) {
-    // Criterion's own rule: `cargo bench` says --bench, `cargo test --benches` does not.
-    let trial = env::args().any(|argument| argument == "--test") || env::args().all(|argument| argument != "--bench");
-    let effort = if trial { TRIAL } else { FULL };
+    let effort = if is_trial() { TRIAL } else { FULL };
     let mut criterion = Criterion::default().configure_from_args();
 
     let mut rows = Vec::from_iter(joins(&mut criterion, contenders, effort.joins));
@@ -47,7 +45,7 @@ pub(crate) fn measure(contenders: &'static [&'static Contender]) {
 /// Until a newcomer is welcomed by a supervisor that lives in another process.
 fn joins(criterion: &mut Criterion, contenders: &'static [&'static Contender], pairs: usize) -> Option<Row> {
     let fleets = criterion_figures(criterion, "join", contenders, 1, Duration::from_secs(1), |fleet| fleet.join());
-    let mut row = Row::new("join".to_owned(), &fleets);
+    let mut row = row("join".to_owned(), &fleets);
     for _ in 0..pairs {
         for (fleet, samples) in fleets.iter().zip(&mut row.samples) {
             samples.push(fleet.join());
@@ -68,8 +66,8 @@ fn failovers(
     let name = format!("failover/{size}");
     let mut fleets = criterion_figures(criterion, &name, contenders, size, time, |fleet| fleet.failover().welcomed);
 
-    let mut welcomed = Row::new(format!("failover {size}"), &fleets);
-    let mut reign = Row::new(format!("failover {size} until the reign is open"), &fleets);
+    let mut welcomed = row(format!("failover {size}"), &fleets);
+    let mut reign = row(format!("failover {size} until the reign is open"), &fleets);
     for _ in 0..pairs {
         for (n, fleet) in fleets.iter_mut().enumerate() {
             let sample: Failover = fleet.failover();
@@ -108,43 +106,7 @@ fn criterion_figures(
     fleets
 }
 
-/// One line of the table: the samples of each contender, the floor first.
-struct Row {
-    label: String,
-    names: Vec<&'static str>,
-    samples: Vec<Vec<Duration>>,
-}
-
-impl Row {
-    fn new(label: String, fleets: &[Fleet]) -> Self {
-        let names: Vec<_> = fleets.iter().map(|fleet| fleet.contender().name).collect();
-        Self { label, samples: vec![Vec::new(); names.len()], names }
-    }
-
-    /// In order of length, which is how percentiles are read. None if nobody was measured.
-    fn finish(mut self) -> Option<Self> {
-        self.samples.iter_mut().for_each(|samples| samples.sort_unstable());
-        (!self.names.is_empty()).then_some(self)
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.label)?;
-        for (n, (name, samples)) in self.names.iter().zip(&self.samples).enumerate() {
-            let comma = if n == 0 { "" } else { "," };
-            let [low, median, high] = [10, 50, 90].map(|percent| percentile(samples, percent));
-            write!(f, "{comma} {name} {median:.2?} ({low:.2?} .. {high:.2?})")?;
-            if n > 0 {
-                let floor = percentile(&self.samples[0], 50);
-                write!(f, ", ratio {:.2}", median.as_secs_f64() / floor.as_secs_f64())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Of samples in order of length.
-fn percentile(samples: &[Duration], percent: usize) -> Duration {
-    samples[(samples.len() - 1) * percent / 100]
+/// A line of the table for these fleets.
+fn row(label: String, fleets: &[Fleet]) -> Row {
+    Row::new(label, fleets.iter().map(|fleet| fleet.contender().name).collect())
 }

@@ -4,9 +4,10 @@
 //! has its own condition variable, so that a thousand waiters of one process are not woken for the grant of one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::endpoint;
 use super::shared::{Seat, Shared, State};
 use crate::coordinator::supervisor::LinkId;
@@ -60,14 +61,14 @@ pub(super) struct Calls(BTreeMap<Request, Call>);
 
 #[derive(Debug, Default)]
 struct Call {
-    woken: Arc<Condvar>,
+    woken: Arc<Bell>,
     answer: Option<Answer>,
     place: Place,
 }
 
 impl Calls {
     /// A call that is to be woken by whatever is said about its request.
-    pub(super) fn begin(&mut self, request: Request) -> Arc<Condvar> {
+    pub(super) fn begin(&mut self, request: Request) -> Arc<Bell> {
         self.0.entry(request).or_default().woken.clone()
     }
 
@@ -80,33 +81,33 @@ impl Calls {
     /// Somebody who waits should see whether it can read.
     pub(super) fn hand_over(&self) {
         if let Some(call) = self.0.values().next() {
-            call.woken.notify_one();
+            call.woken.ring();
         }
     }
 
     /// Something has changed that the session knows.
     pub(super) fn wake(&self, request: Request) {
         if let Some(call) = self.0.get(&request) {
-            call.woken.notify_all();
+            call.woken.ring();
         }
     }
 
     /// Something has changed for everybody.
     pub(super) fn wake_all(&self) {
-        self.0.values().for_each(|call| call.woken.notify_all());
+        self.0.values().for_each(|call| call.woken.ring());
     }
 
     pub(super) fn settle(&mut self, request: Request, answer: Answer) {
         if let Some(call) = self.0.get_mut(&request) {
             call.answer = Some(answer);
-            call.woken.notify_all();
+            call.woken.ring();
         }
     }
 
     pub(super) fn queued(&mut self, request: Request, ahead: u32, holder: Option<Holding>) {
         if let Some(call) = self.0.get_mut(&request) {
             call.place = Place { told: call.place.told + 1, ahead, holder };
-            call.woken.notify_all();
+            call.woken.ring();
         }
     }
 
@@ -146,7 +147,7 @@ impl Shared {
     pub(super) fn await_answer(
         &self,
         request: Request,
-        woken: &Condvar,
+        woken: &Bell,
         began: Instant,
         patience: Patience,
     ) -> Result<Answer, Error> {
@@ -191,7 +192,7 @@ impl Shared {
     pub(super) fn wait_for_answer<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        woken: &Condvar,
+        woken: &Bell,
         left: Option<Duration>,
     ) -> MutexGuard<'a, State> {
         if let Some(peer) = self.inquire(&mut state) {
@@ -211,6 +212,6 @@ impl Shared {
                 return self.state();
             }
         }
-        woken.wait_timeout(state, slice).unwrap_or_else(PoisonError::into_inner).0
+        woken.wait(state, slice)
     }
 }

@@ -1,8 +1,9 @@
 //! A call that waits for a grant.
 
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::calls::{Answer, Patience, Place, TRY};
 use super::shared::{Seat, Shared, State};
 use super::warden::LEAST_SLICE;
@@ -61,7 +62,7 @@ struct Waiting<'a> {
     request: Request,
     began: Instant,
     patience: Patience,
-    woken: Arc<Condvar>,
+    woken: Arc<Bell>,
     /// The time has passed and the supervisor was asked for the place: until when it may answer, and how often a place
     /// had been told before.
     asked: Option<(Instant, u32)>,

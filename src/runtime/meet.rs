@@ -1,8 +1,8 @@
 //! Calls that wait at a barrier.
 
-use std::sync::Condvar;
 use std::time::Instant;
 
+use super::bell::Bell;
 use super::calls::{Answer, Patience, TRY};
 use super::shared::{Seat, Shared};
 use crate::coordinator::session::GiveUp;
@@ -46,9 +46,10 @@ impl Shared {
             _ => Err(Error::Interrupted),
         }
     }
+
     /// Waits, but not for long, until the supervisor has heard everything that was said on this connection. Whoever begins
     /// to wait after this call has returned must not be counted together with it.
-    fn await_hearing(&self, connection: u64, woken: &Condvar) {
+    fn await_hearing(&self, connection: u64, woken: &Bell) {
         let began = Instant::now();
         let mut state = self.state();
         // The own half of the machine has heard it already.

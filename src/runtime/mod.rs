@@ -4,8 +4,9 @@
 //! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
 //! accepts), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and [`write`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
 //! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
-//! [`clock`].
+//! [`clock`], [`bell`] (waking who waits).
 
+mod bell;
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod door;

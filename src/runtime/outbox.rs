@@ -3,9 +3,10 @@
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::{endpoint, lock};
 use crate::wire::frame::Message;
 
@@ -14,7 +15,7 @@ use crate::wire::frame::Message;
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// Told when nobody writes any more.
-    unattended: Condvar,
+    unattended: Bell,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +99,7 @@ impl Outbox {
             let mut queue = lock(&self.queue);
             while queue.attended && Instant::now() < until {
                 let left = until.saturating_duration_since(Instant::now());
-                queue = self.unattended.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+                queue = self.unattended.wait(queue, left);
             }
             if queue.dead || queue.bytes.is_empty() || Instant::now() >= until {
                 return;
@@ -119,12 +120,12 @@ impl Outbox {
         loop {
             if queue.dead {
                 queue.attended = false;
-                self.unattended.notify_all();
+                self.unattended.ring();
                 return Flushed::Failed;
             }
             if queue.bytes.is_empty() && !queue.watched {
                 queue.attended = false;
-                self.unattended.notify_all();
+                self.unattended.ring();
                 if queue.closing {
                     // The peer may still be sending. Closing for writing alone lets it read what was said last; a full
                     // close would answer its bytes with a reset that overtakes it.
