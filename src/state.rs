@@ -111,6 +111,15 @@ impl<'a> State<'a> {
         self.write(key, None, None, Patience::Forever)
     }
 
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put_timeout`].
+    pub fn delete_timeout(&self, key: &str, timeout: Duration) -> Result<Version, Error> {
+        self.write(key, None, None, Patience::For(timeout))
+    }
+
     /// Deletes a value only if it still has this version.
     ///
     /// # Errors
