@@ -2,6 +2,10 @@
 
 #[path = "command/running.rs"]
 mod running;
+#[path = "command/state.rs"]
+mod state;
+#[path = "command/status_locks.rs"]
+mod status_locks;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};

@@ -18,6 +18,22 @@ pub(crate) enum Failure {
         /// What the library said.
         error: bellwether::Error,
     },
+    /// The library said so about something that was tried.
+    NotDone {
+        /// What was tried, such as `write "colour" in "photo-sync"`.
+        attempted: String,
+        /// What the library said.
+        error: bellwether::Error,
+    },
+    /// The key has no value.
+    NoValue {
+        /// The group that was asked.
+        group: String,
+        /// The key that was asked for.
+        key: String,
+    },
+    /// Standard input could not be read.
+    Input(io::Error),
     /// The output could not be written.
     Output(io::Error),
     /// A process could not be started, asked or ended.
@@ -53,6 +69,9 @@ impl fmt::Display for Failure {
                 write!(f, "no copy of {group:?} runs: nobody listens on port {port}")
             }
             Self::NotObserved { group, error, .. } => write!(f, "cannot look into {group:?}: {error}"),
+            Self::NotDone { attempted, error } => write!(f, "cannot {attempted}: {error}"),
+            Self::NoValue { group, key } => write!(f, "{key:?} has no value in {group:?}"),
+            Self::Input(error) => write!(f, "cannot read the input: {error}"),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
             Self::Process { attempted, error } => write!(f, "cannot {attempted}: {error}"),
             Self::Instance(what) => f.write_str(what),
