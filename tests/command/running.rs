@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,6 +39,13 @@ pub(crate) fn bellwether(arguments: &[&str]) -> Output {
 /// The same with this input.
 pub(crate) fn bellwether_reading(input: &[u8], arguments: &[&str]) -> Output {
     run(command(arguments), input)
+}
+
+/// The same with a place of its own for temporary files.
+pub(crate) fn bellwether_in(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(arguments);
+    command.env("TMPDIR", directory);
+    run(command, b"")
 }
 
 fn run(mut command: Command, input: &[u8]) -> Output {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::demo::journal::Fault;
+
 /// What went wrong, in words for whoever typed the command.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -52,6 +54,8 @@ pub(crate) enum Failure {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// The journal of the demonstration shows what must not happen.
+    Journal(Fault),
     /// Some survivors came back as somebody else.
     Identity {
         /// How many did not keep their id.
@@ -76,6 +80,7 @@ impl fmt::Display for Failure {
             Self::Process { attempted, error } => write!(f, "cannot {attempted}: {error}"),
             Self::Instance(what) => f.write_str(what),
             Self::Awaited { what, waited } => write!(f, "waited {} s in vain for {what}", waited.as_secs()),
+            Self::Journal(fault) => fmt::Display::fmt(fault, f),
             Self::Identity { strangers, survivals } => {
                 write!(f, "{strangers} of {survivals} times a survivor came back under another id")
             }

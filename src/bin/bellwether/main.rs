@@ -41,7 +41,9 @@ enum Task {
     /// Watch an election: start real processes, kill their supervisor again and again, and see who takes over and when.
     ///
     /// Every process takes the times itself, on a clock that all of them share, when its own code hears of the event.
-    /// The exit status is 0 only if every survivor was back under its old id each time.
+    /// All the while the processes fight for one lock and write a journal under it, in a temporary directory of their
+    /// own. The exit status is 0 only if every survivor was back under its old id each time, and if the journal shows one
+    /// owner at a time under tokens that rise.
     Demo(demo::Options),
 
     /// Print who is in a group and who holds and waits for its locks, without joining it.
