@@ -105,6 +105,7 @@ fn next_reign(fleet: &mut Fleet, journal: &Journal) -> Result<Reign, Failure> {
     let grant = journal::first_grant(&lines, fleet.epoch())
         .map(|line| Moment { micros: line.at.saturating_sub(killed.at) / 1000, number: line.number })
         .ok_or_else(|| Failure::Instance("nobody has got the lock".to_owned()))?;
+    let timeline = timeline.before(grant.micros);
     Ok(Reign { number: killed.number, pid: killed.pid, survivors: fleet.size(), timeline, grant, strangers })
 }
 

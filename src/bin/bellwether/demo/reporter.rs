@@ -65,10 +65,10 @@ impl<Out: Write> Reporter<Out> {
             self.out,
             "Kill {number}: instance {victim} (pid {pid}), the supervisor. Microseconds since SIGKILL:\n"
         )?;
-        let longest = timeline.window_closed.micros.max(grant.micros).max(1);
+        let longest = grant.micros.max(1);
         let mut table = Table::new([""; 4], 2);
         let mut line = |name: &str, moment: Moment, note: String| {
-            // Nothing is later than these two; late stamps of others are cut to the bar.
+            // Nothing is later than the grant.
             let length = (moment.micros * BAR).div_ceil(longest).min(BAR);
             let bar = "=".repeat(usize::try_from(length).unwrap_or_default());
             table.push([name.to_owned(), format!("{:>7}", moment.micros), bar, note]);
