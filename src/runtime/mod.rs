@@ -1,10 +1,10 @@
 //! What is done: sockets, threads, clocks, locks. It decides nothing; what it is to do comes from the coordinator.
 //!
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
-//! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
-//! accepts), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and [`write`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
-//! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
-//! [`clock`].
+//! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it accepts), [`link`]
+//! (one connection of it), [`warden`] (who looks after those that are missing), [`outbox`] (how frames reach a peer),
+//! [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and [`write`] (who waits for an answer), [`endpoint`] and
+//! [`presence`] (sockets), [`clock`].
 
 pub(crate) mod calls;
 pub(crate) mod clock;

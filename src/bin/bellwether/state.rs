@@ -30,8 +30,8 @@ enum Task {
 
     /// Write the value of a key, whatever it had before, and print the version.
     ///
-    /// It is done when every copy that is connected has the value. If the supervisor dies meanwhile it can be unknown
-    /// whether it was done; that is an error that says so.
+    /// It is done when the value is sure to reach every copy that is connected. If the supervisor dies meanwhile it can
+    /// be unknown whether it was done; that is an error that says so.
     Put {
         #[command(flatten)]
         key: Key,
