@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn listen(program: &Instance) -> Result<(), Box<dyn std::error::Error>> {
     for line in io::stdin().lock().lines() {
         match line?.trim().parse::<u32>() {
-            Ok(number) => drop(program.state().put(KEY, number.to_string())?), // returns when every copy has it
+            Ok(number) => drop(program.state().put(KEY, number.to_string())?), // returns when it is sure to reach every copy
             Err(error) => eprintln!("{error}"),
         }
     }

@@ -64,8 +64,8 @@
 //!
 //! # Values that all copies share
 //!
-//! [`Instance::state`] is a small map of named values with versions: whoever writes is told when every copy has the
-//! value, and every copy reads without asking ([`Event::State`] tells of changes).
+//! [`Instance::state`] is a small map of named values with versions: whoever writes is told when the value is
+//! sure to reach every copy, and every copy reads its own without asking ([`Event::State`] tells of changes).
 //!
 //! # Examples
 //!

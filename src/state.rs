@@ -14,9 +14,10 @@ use crate::wire::message::Value;
 /// [`Instance::state`](crate::Instance::state) and [`Observer::state`](crate::Observer::state).
 ///
 /// Reading asks nobody. A write goes through the supervisor, which puts all writes into one order and sends them to
-/// everyone in it; it returns when everyone who is connected has it. What was acknowledged survives the supervisor; a
-/// complete restart of the group forgets everything. Another instance can read a value some moments before its writer is
-/// told that the write is done, and in that case a value that is gone again after the death of the supervisor.
+/// everyone in it; it returns when the kernel has it for everyone who is connected. Each of them reads it as soon as it
+/// runs, which can be some moments before or after that: [`Event::State`](crate::Event::State) tells when. What was
+/// acknowledged survives the supervisor; a complete restart of the group forgets everything. Who reads a value before its
+/// writer is told that the write is done can have read one that is gone again after the death of the supervisor.
 ///
 /// A value has up to 1 047 552 bytes, all keys and values together 4 MiB, and there are up to 16 384 keys, deleted ones
 /// included.
@@ -29,9 +30,11 @@ use crate::wire::message::Value;
 /// # let group = Group::new("photo-sync")?.port(port);
 /// let instance = group.clone().join()?;
 /// let other = group.join()?;
+/// let events = other.events();
 /// let first = instance.state().put("bandwidth", "10 MB/s")?;
+/// events.iter().find(|event| matches!(event, Event::State { version, .. } if *version == first));
 ///
-/// let value = other.state().get("bandwidth").expect("it has it by now");
+/// let value = other.state().get("bandwidth").expect("it was told so");
 /// assert_eq!((&*value.bytes, value.version), (&b"10 MB/s"[..], first));
 ///
 /// other.state().put_if("bandwidth", Some(first), "20 MB/s")?; // nobody has written it meanwhile
@@ -71,8 +74,8 @@ impl<'a> State<'a> {
         values.filter_map(|value| Some((value.key.name.clone(), StateValue::from_wire(value)?))).collect()
     }
 
-    /// Writes a value, whatever the key had before. Blocks until every instance that is connected has it, and while an
-    /// election is on; a write that the end of a supervisor interrupts is done by the next one.
+    /// Writes a value, whatever the key had before. Blocks until nothing can keep it from any instance that is connected,
+    /// and while an election is on; a write that the end of a supervisor interrupts is done by the next one.
     ///
     /// # Errors
     ///
@@ -109,6 +112,15 @@ impl<'a> State<'a> {
     /// Those of [`State::put`].
     pub fn delete(&self, key: &str) -> Result<Version, Error> {
         self.write(key, None, None, Patience::Forever)
+    }
+
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put_timeout`].
+    pub fn delete_timeout(&self, key: &str, timeout: Duration) -> Result<Version, Error> {
+        self.write(key, None, None, Patience::For(timeout))
     }
 
     /// Deletes a value only if it still has this version.

@@ -2,12 +2,16 @@
 
 #[path = "command/running.rs"]
 mod running;
+#[path = "command/state.rs"]
+mod state;
+#[path = "command/status_locks.rs"]
+mod status_locks;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
-use std::thread;
+use std::{env, fs, process, thread};
 
-use running::{Member, Output, bellwether, fresh_group, fresh_port};
+use running::{Member, Output, bellwether, bellwether_in, fresh_group, fresh_port};
 use serde_json::Value;
 
 /// Runs `status --json` and reads what it prints.
@@ -53,12 +57,40 @@ fn c7_the_demonstration_shows_one_reign_per_kill() {
         assert_eq!(begins("detected "), kills);
         assert_eq!(begins("bound "), kills);
         assert_eq!(begins("window closed "), kills + figures);
+        assert_eq!(begins("first grant "), kills + figures);
         // One registry before the first kill and one after each, all with exactly one supervisor.
         assert_eq!(begins("id "), kills + 1);
         let reigning = |line: &&str| line.contains("  supervisor  ");
         assert_eq!(output.stdout.lines().filter(reigning).count(), kills + 1, "{output:?}");
         assert!(output.stdout.contains(&format!("{kills} kill")), "{output:?}");
     }
+}
+
+#[test]
+fn the_demonstration_checks_who_had_the_lock_and_leaves_nothing_behind() {
+    let directory = env::temp_dir().join(format!("bellwether-command-test-{}", process::id()));
+    fs::create_dir(&directory).expect("a fresh directory");
+    for (instances, kills) in [("4", 2), ("1", 0)] {
+        let output = bellwether_in(&directory, &["demo", "--instances", instances, "--kills", &kills.to_string()]);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let line = |word: &str| output.stdout.lines().find(|line| line.starts_with(word)).unwrap_or_default();
+        let lock: Vec<_> = line("One lock: ").split_whitespace().collect();
+        // "One lock: 55 grants to 4 processes in 3 reigns; ..."
+        let [_, _, grants, _, _, processes, _, _, reigns, ..] = lock[..] else { panic!("{output:?}") };
+        let number = |word: &str| word.parse::<usize>().unwrap_or_else(|_| panic!("{word:?}: {output:?}"));
+        assert_eq!((processes, number(reigns)), (instances, kills + 1), "{output:?}");
+        // In each reign each of the living had it at least once.
+        let least: usize = (0..=kills).map(|killed| number(instances) - killed).sum();
+        assert!(number(grants) >= least, "{output:?}");
+        let copies = number(instances) - kills;
+        let all = if copies == 1 { "the only copy has it".to_owned() } else { format!("all {copies} copies have it") };
+        assert!(line("One value: ").contains(&all), "{output:?}");
+        assert_eq!(fs::read_dir(&directory).expect("it is there").count(), 0);
+    }
+    fs::remove_dir(&directory).expect("an empty directory");
+
+    let output = bellwether_in(&directory, &["demo", "--instances", "1", "--kills", "0"]);
+    assert_failed(&output, "cannot create");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod fleet;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
+use bellwether::{Event, Group};
 use fleet::schedules::{self, assert_ids_kept, expect_ended, expect_reign, kill, open_window, others, winner};
 use fleet::{Fleet, Load, Member, check_reigns, eventually, kernel};
 
@@ -567,4 +568,22 @@ fn b3_newcomers_storm_the_port_while_supervisors_are_killed() {
         members.retain(|member| !ending.contains(&member.process.pid));
     }
     check_reigns(&all);
+}
+
+// -------------------------------------------------------------------------------------------------------------- the last
+
+#[test]
+fn an_observer_is_told_that_the_last_one_has_gone_and_finds_the_next_first() {
+    let group = Group::new("observed").unwrap().port(fleet::free_port());
+    let last = group.clone().join().unwrap();
+    let observer = group.clone().observe().unwrap();
+    let events = observer.events();
+    let wait = std::time::Duration::from_secs(30);
+    let id = last.id();
+    last.leave();
+    let told = || events.recv_timeout(wait).expect("an event");
+    while !matches!(told(), Event::Disconnected { supervisor, .. } if supervisor == id) {}
+    assert_eq!(observer.supervisor(), None);
+    let next = group.join().unwrap();
+    while !matches!(told(), Event::Reign { supervisor, .. } if supervisor == next.id()) {}
 }

@@ -84,3 +84,34 @@ fn the_pure_part_has_no_socket_thread_lock_clock_or_randomness() {
         }
     }
 }
+
+#[test]
+fn the_code_map_names_every_file_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the page");
+    let (_, map) = page.split_once("## Code map").expect("the code map");
+    let rows = map.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let mut mapped = Vec::new();
+    for row in rows {
+        let quoted: Vec<_> = row.split('`').skip(1).step_by(2).collect();
+        // What is not named with its whole path lies in a folder that the row names.
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for name in quoted.iter().filter(|name| name.ends_with(".rs") || name.ends_with('/')) {
+            let found = match name.starts_with("src/") {
+                true => vec![root.join(name)],
+                false => folders.iter().map(|folder| folder.join(name)).filter(|path| path.exists()).collect(),
+            };
+            assert!(!found.is_empty() && found[0].exists(), "{name} does not exist: {row}");
+            let inner = found.iter().filter_map(|path| if path.is_dir() { Some(&**path) } else { path.parent() });
+            folders.extend(inner.map(Path::to_path_buf).collect::<Vec<_>>());
+            mapped.extend(found);
+        }
+    }
+    // These are described as a whole, or by what they are part of.
+    let whole = ["simulation", "tests", "tests.rs", "testing.rs", "mod.rs", "bin"];
+    for (path, _) in files("src") {
+        let inside = path.strip_prefix(root).expect("a file of this crate");
+        let part_of = |name: &str| inside.components().any(|part| part.as_os_str() == name);
+        assert!(whole.iter().any(|name| part_of(name)) || mapped.contains(&path), "{} is missing", path.display());
+    }
+}

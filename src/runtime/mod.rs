@@ -1,10 +1,10 @@
 //! What is done: sockets, threads, clocks, locks. It decides nothing; what it is to do comes from the coordinator.
 //!
-//! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share), [`hearing`] (what becomes of what the supervisor says),
-//! [`follow`] and [`peer`] (being a subordinate), [`reign`] (being the supervisor), [`door`] (how it
-//! accepts), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and [`write`] (who waits for an answer), [`link`] (one connection of it), [`warden`] (who
-//! looks after those that are missing), [`outbox`] (how frames reach a peer), [`endpoint`] and [`presence`] (sockets),
-//! [`clock`], [`bell`] (waking who waits).
+//! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
+//! [`follow`] and [`peer`] (being a subordinate), [`hearing`] (what becomes of what the supervisor says), [`reign`] (being
+//! the supervisor), [`door`] (how it accepts), [`link`] (one connection of it), [`warden`] (who looks after those that are
+//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and
+//! [`write`] (who waits for an answer), [`bell`] (how it is woken), [`endpoint`] and [`presence`] (sockets), [`clock`].
 
 mod bell;
 pub(crate) mod calls;

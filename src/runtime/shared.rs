@@ -221,6 +221,7 @@ impl Shared {
     pub(crate) fn hopeless(&self, error: Error) -> bool {
         let mut state = self.state();
         if state.joined.is_some() {
+            self.tell_end(&mut state);
             if let Error::PortUnusable { reason, .. } = error {
                 self.hub.emit(&Event::PortUnusable(reason));
             }

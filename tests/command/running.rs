@@ -1,7 +1,8 @@
 //! Runs the command as a child process, never longer than [`PATIENCE`].
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,24 +24,46 @@ fn command(arguments: &[&str]) -> Command {
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) code: Option<i32>,
+    /// The standard output as it came.
+    pub(crate) bytes: Vec<u8>,
+    /// The same as text.
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 /// Runs the command to its end, with an input that has ended.
 pub(crate) fn bellwether(arguments: &[&str]) -> Output {
-    let child = command(arguments).stdin(Stdio::null()).spawn().expect("the command can be started");
+    run(command(arguments), b"")
+}
+
+/// The same with this input.
+pub(crate) fn bellwether_reading(input: &[u8], arguments: &[&str]) -> Output {
+    run(command(arguments), input)
+}
+
+/// The same with a place of its own for temporary files.
+pub(crate) fn bellwether_in(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(arguments);
+    command.env("TMPDIR", directory);
+    run(command, b"")
+}
+
+fn run(mut command: Command, input: &[u8]) -> Output {
+    let child = command.spawn().expect("the command can be started");
     let mut running = Running(child);
     let (stdout, stderr) = (whole(running.0.stdout.take()), whole(running.0.stderr.take()));
+    // It may end without having read everything.
+    let _ = running.0.stdin.take().expect("the pipe is asked for once").write_all(input);
     let deadline = Instant::now() + PATIENCE;
-    let read = |pipe: Receiver<String>| {
+    let read = |pipe: Receiver<Vec<u8>>| {
         let left = deadline.saturating_duration_since(Instant::now());
-        pipe.recv_timeout(left).unwrap_or_else(|_| panic!("{arguments:?} has not ended after {PATIENCE:?}"))
+        pipe.recv_timeout(left).unwrap_or_else(|_| panic!("{command:?} has not ended after {PATIENCE:?}"))
     };
-    let (stdout, stderr) = (read(stdout), read(stderr));
+    let (bytes, stderr) = (read(stdout), read(stderr));
     // Its pipes are closed, so it has ended or is about to.
     let status = running.0.wait().expect("a child can be waited for");
-    Output { code: status.code(), stdout, stderr }
+    let [stdout, stderr] = [&bytes, &stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    Output { code: status.code(), bytes, stdout, stderr }
 }
 
 /// Ends the process it holds.
@@ -53,47 +76,33 @@ impl Drop for Running {
     }
 }
 
-fn whole(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+fn whole(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut text = Vec::new();
         let _ = pipe.expect("the pipe is asked for once").read_to_end(&mut text);
-        let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
+        let _ = sender.send(text);
     });
     receiver
 }
 
-/// A process that runs `join`.
-pub(crate) struct Member {
+/// A process whose lines are read as they come.
+pub(crate) struct Talker {
     running: Running,
-    id: String,
     lines: Receiver<String>,
     /// Everything it has printed, as far as it was waited for.
     seen: Vec<String>,
     looked: usize,
 }
 
-impl Member {
-    /// Starts it and waits until it has joined.
-    pub(crate) fn join(arguments: &[&str]) -> Self {
-        let mut child = command(&[&["join"], arguments].concat()).spawn().expect("the command can be started");
+impl Talker {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).spawn().expect("the command can be started");
         let (sender, lines) = channel();
         each_line(child.stdout.take(), sender.clone());
         // In one stream, so that a test that fails shows both.
         each_line(child.stderr.take(), sender);
-        let mut member = Self { running: Running(child), id: String::new(), lines, seen: Vec::new(), looked: 0 };
-        let first = member.wait_for(&["joined ", "id "]);
-        let words = first.split_once("id ").and_then(|(_, rest)| rest.split_once(','));
-        member.id = words.expect("an id in the first line").0.to_owned();
-        member
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.running.0.id()
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+        Self { running: Running(child), lines, seen: Vec::new(), looked: 0 }
     }
 
     /// Waits for the next line that has all these parts.
@@ -113,21 +122,56 @@ impl Member {
     }
 
     /// Ends its input and returns everything that it has printed until its end.
-    pub(crate) fn leave(mut self) -> Vec<String> {
+    pub(crate) fn finish(mut self) -> Vec<String> {
         drop(self.running.0.stdin.take());
         let deadline = Instant::now() + PATIENCE;
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.seen.push(line);
         }
-        assert!(Instant::now() < deadline, "it has not left after {PATIENCE:?}: {:#?}", self.seen);
+        assert!(Instant::now() < deadline, "it has not ended after {PATIENCE:?}: {:#?}", self.seen);
         let status = self.running.0.wait().expect("a child can be waited for");
         assert!(status.success(), "{status}: {:#?}", self.seen);
         self.seen
     }
+}
+
+/// A process that runs `join`.
+pub(crate) struct Member {
+    talker: Talker,
+    id: String,
+}
+
+impl Member {
+    /// Starts it and waits until it has joined.
+    pub(crate) fn join(arguments: &[&str]) -> Self {
+        let mut talker = Talker::start(&[&["join"], arguments].concat());
+        let first = talker.wait_for(&["joined ", "id "]);
+        let words = first.split_once("id ").and_then(|(_, rest)| rest.split_once(','));
+        let id = words.expect("an id in the first line").0.to_owned();
+        Self { talker, id }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.talker.running.0.id()
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits for the next line that has all these parts.
+    pub(crate) fn wait_for(&mut self, parts: &[&str]) -> String {
+        self.talker.wait_for(parts)
+    }
+
+    /// Ends its input and returns everything that it has printed until its end.
+    pub(crate) fn leave(self) -> Vec<String> {
+        self.talker.finish()
+    }
 
     /// Kills it with SIGKILL.
     pub(crate) fn kill(self) {
-        drop(self.running);
+        drop(self.talker);
     }
 }
 

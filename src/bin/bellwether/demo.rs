@@ -1,13 +1,14 @@
 //! `bellwether demo`: real processes, a supervisor that is killed, and what the others do about it.
 //!
 //! The [`fleet`] owns the processes, each of which runs [`instance`] and tells in [`report`]s what happened to it and
-//! when. A [`timeline`] is what the reports of all survivors say together, and the [`reporter`] prints it.
+//! when. A [`timeline`] is what the reports of all survivors say together, and the [`reporter`] prints it. All the while
+//! the processes fight for one lock and write a [`journal`] under it, which is checked in the end.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bellwether::{Entry, Epoch, InstanceId, Name};
 use clap::Args;
@@ -17,13 +18,15 @@ use crate::status;
 
 mod fleet;
 pub(crate) mod instance;
+pub(crate) mod journal;
 mod report;
 mod reporter;
 mod timeline;
 
 use fleet::{Fleet, Number};
+use journal::{Journal, Line};
 use reporter::{Reign, Reporter};
-use timeline::Timeline;
+use timeline::{Moment, Timeline};
 
 /// What `demo` is told.
 #[derive(Debug, Args)]
@@ -57,25 +60,33 @@ impl Options {
 pub(crate) fn run(options: &Options, port: Option<u16>) -> Result<(), Failure> {
     let name = Name::new(format!("bellwether-demo-{}", process::id())).map_err(bellwether::Error::from)?;
     let port = port.map_or_else(|| free_port(&name), Ok)?;
+    // Before the fleet, so that it is removed after the last process has ended.
+    let journal = Journal::create()?;
     let mut reporter = Reporter::new(io::stdout());
     reporter.opening(options.instances, options.kills, &name, port)?;
 
-    let mut fleet = Fleet::start(&name, port, options.instances, PATIENCE)?;
+    let mut fleet = Fleet::start(&name, port, journal.path(), options.instances, PATIENCE)?;
+    fought(&mut fleet, &journal)?;
     reporter.registry(&registry(&fleet, &name, port)?, SystemTime::now())?;
 
     let mut reigns = Vec::new();
     for number in 1..=options.kills {
-        let reign = next_reign(&mut fleet)?;
+        let reign = next_reign(&mut fleet, &journal)?;
         reporter.reign(number, &reign)?;
         reigns.push(reign);
         if fleet.size() < 2 {
             fleet.add()?;
             fleet.settle(fleet.epoch())?;
+            fought(&mut fleet, &journal)?;
             reporter.company()?;
         }
         reporter.registry(&registry(&fleet, &name, port)?, SystemTime::now())?;
     }
+    let configured = fleet.configure()?;
     reporter.summary(&reigns)?;
+    let tally = journal::check(&journal.lines()?, &fleet.killed()).map_err(Failure::Journal)?;
+    reporter.journal(&tally)?;
+    reporter.configuration(&configured)?;
     match (reigns.iter().map(|reign| reign.strangers.len()).sum(), reigns.iter().map(|reign| reign.survivors).sum()) {
         (0, _) => Ok(()),
         (strangers, survivals) => Err(Failure::Identity { strangers, survivals }),
@@ -83,14 +94,37 @@ pub(crate) fn run(options: &Options, port: Option<u16>) -> Result<(), Failure> {
 }
 
 /// Kills the supervisor and waits until all others are in the reign of the next one.
-fn next_reign(fleet: &mut Fleet) -> Result<Reign, Failure> {
+fn next_reign(fleet: &mut Fleet, journal: &Journal) -> Result<Reign, Failure> {
     let before = fleet.ids();
     let killed = fleet.kill_supervisor()?;
     fleet.settle(Epoch::new(fleet.epoch().number() + 1))?;
     let timeline = Timeline::new(killed.at, &fleet.logs())
         .ok_or_else(|| Failure::Instance("the survivors do not agree on what happened".to_owned()))?;
     let strangers = strangers(&before, &fleet.ids());
-    Ok(Reign { number: killed.number, pid: killed.pid, survivors: fleet.size(), timeline, strangers })
+    let lines = fought(fleet, journal)?;
+    let grant = journal::first_grant(&lines, fleet.epoch())
+        .map(|line| Moment { micros: line.at.saturating_sub(killed.at) / 1000, number: line.number })
+        .ok_or_else(|| Failure::Instance("nobody has got the lock".to_owned()))?;
+    let timeline = timeline.before(grant.micros);
+    Ok(Reign { number: killed.number, pid: killed.pid, survivors: fleet.size(), timeline, grant, strangers })
+}
+
+/// Waits until everybody has had the lock in the present reign; the journal as it is then.
+fn fought(fleet: &mut Fleet, journal: &Journal) -> Result<Vec<Line>, Failure> {
+    let began = Instant::now();
+    loop {
+        let lines = journal.lines()?;
+        let missing = journal::without_grant(&lines, fleet.epoch(), fleet.ids().into_keys());
+        if missing.is_empty() {
+            return Ok(lines);
+        }
+        if began.elapsed() >= PATIENCE {
+            let missing: Vec<_> = missing.iter().map(Number::to_string).collect();
+            let what = format!("the lock to be granted to instance {}", missing.join(", "));
+            return Err(Failure::Awaited { what, waited: began.elapsed() });
+        }
+        fleet.listen(Duration::from_millis(1))?;
+    }
 }
 
 /// Who did not come back under its old id.
@@ -107,7 +141,7 @@ fn registry(fleet: &Fleet, name: &Name, port: u16) -> Result<Vec<Entry>, Failure
         let listed: BTreeMap<u32, InstanceId> = entries.iter().map(|entry| (entry.pid, entry.id)).collect();
         epoch >= fleet.epoch()
             && members.iter().all(|(pid, (_, id))| listed.get(pid) == Some(id))
-            && !fleet.killed().iter().any(|pid| listed.contains_key(pid))
+            && !listed.keys().any(|pid| fleet.has_killed(*pid))
     };
     let (_, mut entries) = status::settled(&observer, wanted, "a registry of exactly the living", PATIENCE)?;
     // A stranger that has joined the demonstration's group by hand comes last.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::demo::journal::Fault;
+
 /// What went wrong, in words for whoever typed the command.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -18,6 +20,22 @@ pub(crate) enum Failure {
         /// What the library said.
         error: bellwether::Error,
     },
+    /// The library said so about something that was tried.
+    NotDone {
+        /// What was tried, such as `write "colour" in "photo-sync"`.
+        attempted: String,
+        /// What the library said.
+        error: bellwether::Error,
+    },
+    /// The key has no value.
+    NoValue {
+        /// The group that was asked.
+        group: String,
+        /// The key that was asked for.
+        key: String,
+    },
+    /// Standard input could not be read.
+    Input(io::Error),
     /// The output could not be written.
     Output(io::Error),
     /// A process could not be started, asked or ended.
@@ -36,6 +54,8 @@ pub(crate) enum Failure {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// The journal of the demonstration shows what must not happen.
+    Journal(Fault),
     /// Some survivors came back as somebody else.
     Identity {
         /// How many did not keep their id.
@@ -53,10 +73,14 @@ impl fmt::Display for Failure {
                 write!(f, "no copy of {group:?} runs: nobody listens on port {port}")
             }
             Self::NotObserved { group, error, .. } => write!(f, "cannot look into {group:?}: {error}"),
+            Self::NotDone { attempted, error } => write!(f, "cannot {attempted}: {error}"),
+            Self::NoValue { group, key } => write!(f, "{key:?} has no value in {group:?}"),
+            Self::Input(error) => write!(f, "cannot read the input: {error}"),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
             Self::Process { attempted, error } => write!(f, "cannot {attempted}: {error}"),
             Self::Instance(what) => f.write_str(what),
             Self::Awaited { what, waited } => write!(f, "waited {} s in vain for {what}", waited.as_secs()),
+            Self::Journal(fault) => fmt::Display::fmt(fault, f),
             Self::Identity { strangers, survivals } => {
                 write!(f, "{strangers} of {survivals} times a survivor came back under another id")
             }

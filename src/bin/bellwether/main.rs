@@ -1,4 +1,4 @@
-//! The `bellwether` command: see a group of processes elect, look into a group, join one by hand.
+//! The `bellwether` command: see a group of processes elect, look into a group, write its values, join one by hand.
 //!
 //! Owns the command line and the exit status: 0 done, 1 failed with a message on standard error, 2 not understood. Never
 //! does anything to a group that a program could not do through the library's public face.
@@ -16,7 +16,9 @@ mod clock;
 mod demo;
 mod failure;
 mod join;
+mod locks;
 mod registry;
+mod state;
 mod status;
 mod table;
 
@@ -39,13 +41,19 @@ enum Task {
     /// Watch an election: start real processes, kill their supervisor again and again, and see who takes over and when.
     ///
     /// Every process takes the times itself, on a clock that all of them share, when its own code hears of the event.
-    /// The exit status is 0 only if every survivor was back under its old id each time.
+    /// All the while the processes fight for one lock and write a journal under it, in a temporary directory of their
+    /// own. The exit status is 0 only if every survivor was back under its old id each time, and if the journal shows one
+    /// owner at a time under tokens that rise.
     Demo(demo::Options),
 
-    /// Print who is in a group, without joining it.
+    /// Print who is in a group and who holds and waits for its locks, without joining it.
     ///
-    /// The exit status is 1 if no copy of the program runs, or if something else listens on the port.
+    /// A supervisor that does not say within a second who holds what leaves the registry without the locks; in JSON
+    /// they are null then. The exit status is 1 if no copy of the program runs, or if something else listens on the port.
     Status(status::Options),
+
+    /// Read, write and watch the values that the copies of a program share, without joining their group.
+    State(state::Options),
 
     /// Join a group as a plain member and print what happens in it.
     ///
@@ -68,6 +76,7 @@ fn main() -> ExitCode {
             Err(why) => Command::command().error(ErrorKind::ValueValidation, why).exit(),
         },
         Task::Status(options) => status::run(&options, port),
+        Task::State(options) => state::run(options, port),
         Task::Join(options) => join::run(options, port),
         Task::DemoInstance(options) => demo::instance::run(options, port),
     };
@@ -122,6 +131,12 @@ mod tests {
             vec!["bellwether", "status", ""],
             vec!["bellwether", "status", long.as_str()],
             vec!["bellwether", "join", "a\tb"],
+            vec!["bellwether", "state"],
+            vec!["bellwether", "state", "get", "a"],
+            vec!["bellwether", "state", "get", "a", ""],
+            vec!["bellwether", "state", "put", "a", "key"],
+            vec!["bellwether", "state", "put", "a", long.as_str(), "value"],
+            vec!["bellwether", "state", "watch", "a", "key "],
             vec!["bellwether", "status", "a", "--port", "0"],
             vec!["bellwether", "status", "a", "--port", "65536"],
             vec!["bellwether", "demo", "--port", "http"],

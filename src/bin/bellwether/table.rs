@@ -37,16 +37,22 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
 /// The longest text that [`plain`] leaves whole, in characters.
 const LONGEST: usize = 40;
 
-/// A text that some other process chose, fit for one cell: one line, no control of the terminal, not too long.
-pub(crate) fn plain(text: &str) -> String {
-    let mut plain = String::new();
+/// A text that some other process chose, fit for one line, without control of the terminal.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
     for letter in text.chars() {
         match letter {
-            '\'' | '"' | '\\' => plain.push(letter),
+            '\'' | '"' | '\\' => escaped.push(letter),
             // Whatever cannot be seen is written out, as in a string of the language.
-            letter => plain.extend(letter.escape_debug()),
+            letter => escaped.extend(letter.escape_debug()),
         }
     }
+    escaped
+}
+
+/// The same, fit for one cell: not too long.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = escaped(text);
     if plain.chars().count() > LONGEST {
         plain = plain.chars().take(LONGEST - 3).collect();
         plain.push_str("...");

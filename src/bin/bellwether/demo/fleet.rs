@@ -3,9 +3,10 @@
 //! Ends only processes that it started itself, each with its [`Child`] in hand, and reaps every one of them, whichever
 //! way the demonstration ends. If it is killed itself, the children end because their standard input does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use bellwether::{Epoch, InstanceId, Name, Role};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
+use super::instance::WRITE;
 use super::report::{Report, Standing};
 use crate::clock;
 use crate::failure::Failure;
@@ -25,11 +27,12 @@ pub(crate) type Number = usize;
 pub(crate) struct Fleet {
     group: Name,
     port: u16,
+    journal: PathBuf,
     patience: Duration,
     /// The living, by number.
     members: BTreeMap<Number, Member>,
-    /// The processes of those who were killed.
-    killed: Vec<u32>,
+    /// Those who were killed, with their processes.
+    killed: Vec<(Number, u32)>,
     started: Number,
     /// The reign that all members were part of last.
     epoch: Epoch,
@@ -43,6 +46,8 @@ struct Member {
     standing: Option<Standing>,
     /// What it reported since the last kill.
     log: Vec<Report>,
+    /// When it had which version of the configuration.
+    configured: Option<(u64, String)>,
 }
 
 /// What came through the pipe of a process.
@@ -60,13 +65,33 @@ pub(crate) struct Killed {
     pub(crate) at: u64,
 }
 
+/// A configuration that has reached everybody.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// Who wrote it.
+    pub(crate) number: Number,
+    /// The version that it got.
+    pub(crate) version: String,
+    /// How many have it, the writer included.
+    pub(crate) copies: usize,
+    /// From the order to write it until the last one had it, in microseconds.
+    pub(crate) micros: u64,
+}
+
 impl Fleet {
     /// Starts that many processes at once and waits until they are one group.
-    pub(crate) fn start(group: &Name, port: u16, instances: u16, patience: Duration) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        group: &Name,
+        port: u16,
+        journal: &Path,
+        instances: u16,
+        patience: Duration,
+    ) -> Result<Self, Failure> {
         let (mouth, ear) = unbounded();
         let mut fleet = Self {
             group: group.clone(),
             port,
+            journal: journal.to_owned(),
             patience,
             members: BTreeMap::new(),
             killed: Vec::new(),
@@ -88,14 +113,15 @@ impl Fleet {
         let failed = |error| Failure::Process { attempted: format!("start instance {number}"), error };
         let mut child = Command::new(env::current_exe().map_err(failed)?)
             .arg("demo-instance")
-            .args([self.group.as_str(), &format!("instance {number}"), "--port", &self.port.to_string()])
+            .args([self.group.as_str(), &number.to_string(), "--port", &self.port.to_string()])
+            .arg(&self.journal)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(failed)?;
         let lines = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
         // Its standard input stays with the child: closing it would end the process.
-        self.members.insert(number, Member { child, standing: None, log: Vec::new() });
+        self.members.insert(number, Member { child, standing: None, log: Vec::new(), configured: None });
         self.started = number;
         let mouth = self.mouth.clone();
         let listen = move || {
@@ -121,6 +147,46 @@ impl Fleet {
                 Err(_) => return Err(Failure::Awaited { what: self.missing(least), waited: self.patience }),
             }
         }
+    }
+
+    /// Hears what is said within this time, or the first of it.
+    pub(crate) fn listen(&mut self, time: Duration) -> Result<(), Failure> {
+        match self.ear.recv_timeout(time) {
+            Ok((number, heard)) => self.hear(number, heard),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Has one process write the configuration and waits until all report that they have the version it got.
+    pub(crate) fn configure(&mut self) -> Result<Configured, Failure> {
+        let Some((&number, writer)) = self.members.iter_mut().next_back() else {
+            return Err(Failure::Instance("nobody is left to write the configuration".to_owned()));
+        };
+        let asked = clock::now();
+        let told = writer.child.stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{WRITE}"));
+        told.map_err(|error| Failure::Process { attempted: format!("talk to {}", writer.name(number)), error })?;
+        let deadline = Instant::now() + self.patience;
+        loop {
+            if let Some((at, version)) = self.common_configuration() {
+                let micros = at.saturating_sub(asked) / 1000;
+                return Ok(Configured { number, version, copies: self.size(), micros });
+            }
+            match self.ear.recv_deadline(deadline) {
+                Ok((number, heard)) => self.hear(number, heard)?,
+                Err(_) => {
+                    let what = "all instances to have one version of the configuration".to_owned();
+                    return Err(Failure::Awaited { what, waited: self.patience });
+                }
+            }
+        }
+    }
+
+    /// The version that all members have, and when the last of them had it.
+    fn common_configuration(&self) -> Option<(u64, String)> {
+        let all: Vec<_> = self.members.values().map(|member| member.configured.as_ref()).collect::<Option<_>>()?;
+        let (_, version) = all.first()?;
+        let last = all.iter().map(|(at, _)| *at).max()?;
+        all.iter().all(|(_, other)| other == version).then(|| (last, version.clone()))
     }
 
     /// The reign of all members, if it is the same for all, and one of them reigns.
@@ -154,7 +220,11 @@ impl Fleet {
                 if let Report::Joined(_, standing) | Report::Reign(_, standing) = report {
                     member.standing = Some(standing);
                 }
-                member.log.push(report);
+                if let Report::Configured(at, version) = report {
+                    member.configured = Some((at, version));
+                } else {
+                    member.log.push(report);
+                }
                 Ok(())
             }
             Err(()) => Err(Failure::Instance(format!("{name} said what is no report: {line:?}"))),
@@ -177,7 +247,7 @@ impl Fleet {
         let reaped = victim.reap(number, self.patience);
         killed.map_err(|error| Failure::Process { attempted: format!("kill {}", victim.name(number)), error })?;
         reaped?;
-        self.killed.push(pid);
+        self.killed.push((number, pid));
         Ok(Killed { number, pid, at })
     }
 
@@ -191,9 +261,14 @@ impl Fleet {
         self.epoch
     }
 
-    /// The processes of those who were killed.
-    pub(crate) fn killed(&self) -> &[u32] {
-        &self.killed
+    /// Whether the process of this number is one of those who were killed.
+    pub(crate) fn has_killed(&self, pid: u32) -> bool {
+        self.killed.iter().any(|(_, killed)| *killed == pid)
+    }
+
+    /// Those who were killed.
+    pub(crate) fn killed(&self) -> BTreeSet<Number> {
+        self.killed.iter().map(|(number, _)| *number).collect()
     }
 
     /// Who lives under which id.

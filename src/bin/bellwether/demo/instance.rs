@@ -1,14 +1,19 @@
-//! One process of the demonstration: a member that reports to its parent.
+//! One process of the demonstration: a member that fights for the lock, and reports to its parent.
 
-use std::io::{self, Write};
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use bellwether::{Event, Instance, Name};
+use bellwether::{Abandoned, Event, Instance, Name};
 use clap::Args;
 use crossbeam::channel::RecvTimeoutError;
 
+use super::fleet::Number;
+use super::journal::{Line, Step};
 use super::report::{Report, Standing};
 use crate::clock;
 use crate::failure::Failure;
@@ -18,23 +23,81 @@ use crate::failure::Failure;
 pub(crate) struct Options {
     #[arg(value_parser = crate::name)]
     group: Name,
-    label: String,
+    number: Number,
+    journal: PathBuf,
 }
+
+/// The line by which the parent has a process write the configuration.
+pub(crate) const WRITE: &str = "write";
+
+/// The key of the configuration.
+const CONFIGURATION: &str = "configuration";
 
 /// Joins and reports what happens, until it is killed or its parent has ended.
 pub(crate) fn run(options: Options, port: Option<u16>) -> Result<(), Failure> {
-    let watch = || {
-        // Whatever ends the parent closes this pipe, and nothing may outlive the demonstration.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        process::exit(0);
-    };
-    let attempted = "start a thread".to_owned();
-    thread::Builder::new().spawn(watch).map_err(|error| Failure::Process { attempted, error })?;
-
+    let Options { group, number, journal } = options;
+    let joined = Arc::new(OnceLock::new());
+    spawn({
+        let joined = joined.clone();
+        move || {
+            obey(&joined);
+            process::exit(0);
+        }
+    })?;
     let mut out = io::stdout().lock();
-    match crate::group(&options.group, port)?.label(options.label).join() {
-        Ok(instance) => report(&instance, &mut out),
+    match crate::group(&group, port)?.label(format!("instance {number}")).join() {
+        Ok(instance) => {
+            let instance = joined.get_or_init(|| instance);
+            let fighter = instance.clone();
+            spawn(move || fail(fight(&fighter, number, &journal)))?;
+            report(instance, &mut out)
+        }
         Err(error) => Ok(writeln!(out, "{}", Report::Failed(error.to_string()))?),
+    }
+}
+
+fn spawn(body: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let attempted = "start a thread".to_owned();
+    thread::Builder::new().spawn(body).map(drop).map_err(|error| Failure::Process { attempted, error })
+}
+
+/// The parent hears that the process has ended, and its user why.
+fn fail(done: Result<(), Failure>) {
+    if let Err(failure) = done {
+        eprintln!("bellwether: {failure}");
+        process::exit(1);
+    }
+}
+
+/// Does what the parent says, until its pipe is closed: whatever ends the parent does that, and nothing may outlive the
+/// demonstration.
+fn obey(joined: &OnceLock<Instance>) {
+    let write = |instance: &Instance| instance.state().put(CONFIGURATION, "new").map(drop);
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        if let Some(instance) = joined.get().filter(|_| line == WRITE) {
+            fail(write(instance).map_err(Failure::from));
+        }
+    }
+}
+
+/// How long the lock is held: long enough for others to be in the way, and for a kill to hit somebody at work.
+const WORK: Duration = Duration::from_micros(300);
+
+/// Takes the lock again and again and writes into the journal what it does with it.
+fn fight(instance: &Instance, number: Number, journal: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::Process { attempted: format!("write {}", journal.display()), error };
+    let mut file = OpenOptions::new().append(true).open(journal).map_err(failed)?;
+    let lock = instance.mutex("journal");
+    loop {
+        let guard = lock.lock()?;
+        let (token, epoch) = (guard.token().number(), instance.epoch());
+        let clean = guard.abandoned() == Abandoned::Clean;
+        let begin = Line { step: Step::Begin, token, number, epoch, at: clock::now(), clean };
+        begin.append(&mut file).map_err(failed)?;
+        thread::sleep(WORK);
+        let end = Line { step: Step::End, at: clock::now(), ..begin };
+        end.append(&mut file).map_err(failed)?;
+        guard.unlock()?;
     }
 }
 
@@ -58,6 +121,9 @@ fn report(instance: &Instance, out: &mut impl Write) -> Result<(), Failure> {
             Ok(Event::Disconnected { at: noticed, .. }) => Report::Disconnected(clock::at(noticed)),
             Ok(Event::Welcomed { role, .. }) => Report::Welcomed(at, role),
             Ok(Event::Reign { epoch, role, .. }) => Report::Reign(at, Standing { epoch, id: instance.id(), role }),
+            Ok(Event::State { key, version, .. }) if key.as_str() == CONFIGURATION => {
+                Report::Configured(at, version.to_string())
+            }
             Ok(_) => continue,
             Err(end) => {
                 out.write_all(unsaid.as_bytes())?;
@@ -70,7 +136,7 @@ fn report(instance: &Instance, out: &mut impl Write) -> Result<(), Failure> {
             }
         };
         unsaid.push_str(&format!("{report}\n"));
-        if matches!(report, Report::Reign(..)) {
+        if matches!(report, Report::Reign(..) | Report::Configured(..)) {
             out.write_all(unsaid.as_bytes())?;
             out.flush()?;
             unsaid.clear();

@@ -19,6 +19,8 @@ pub(crate) enum Report {
     Welcomed(u64, Role),
     /// It is part of the next open reign.
     Reign(u64, Standing),
+    /// It has this version of the configuration.
+    Configured(u64, String),
     /// It could not join, and ends.
     Failed(String),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Report {
             Self::Disconnected(at) => write!(f, "disconnected {at}"),
             Self::Welcomed(at, as_what) => write!(f, "welcomed {at} {}", role(*as_what)),
             Self::Reign(at, standing) => write!(f, "reign {at} {standing}"),
+            Self::Configured(at, version) => write!(f, "configured {at} {version}"),
             Self::Failed(why) => write!(f, "failed {}", why.escape_debug()),
         }
     }
@@ -57,6 +60,7 @@ impl FromStr for Report {
             "joined" => Ok(Self::Joined(at, rest.parse()?)),
             "disconnected" if rest.is_empty() => Ok(Self::Disconnected(at)),
             "welcomed" => Ok(Self::Welcomed(at, parse_role(rest)?)),
+            "configured" if !rest.is_empty() => Ok(Self::Configured(at, rest.to_owned())),
             "reign" => Ok(Self::Reign(at, rest.parse()?)),
             _ => Err(()),
         }
@@ -101,6 +105,7 @@ mod tests {
             Report::Disconnected(u64::MAX),
             Report::Welcomed(3, Role::Subordinate),
             Report::Reign(4, Standing { role: Role::Subordinate, ..standing }),
+            Report::Configured(5, "7.1".to_owned()),
             Report::Failed("port 80 is unusable: binding it is not permitted".to_owned()),
         ] {
             assert_eq!(report.to_string().parse(), Ok(report));
@@ -124,6 +129,7 @@ mod tests {
             "disconnected x",
             "disconnected 1 2",
             "welcomed 1",
+            "configured 1",
             "panicked 1",
         ] {
             assert_eq!(line.parse::<Report>(), Err(()), "{line:?}");

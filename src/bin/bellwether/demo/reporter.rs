@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use bellwether::{Entry, Name};
 
-use super::fleet::Number;
+use super::fleet::{Configured, Number};
+use super::journal::Tally;
 use super::timeline::{Moment, Timeline, median_and_worst};
 use crate::registry;
 use crate::table::Table;
@@ -21,6 +22,8 @@ pub(crate) struct Reign {
     pub(crate) survivors: usize,
     /// When what happened.
     pub(crate) timeline: Timeline,
+    /// Who was the first to get the lock from the successor.
+    pub(crate) grant: Moment,
     /// Which of the survivors came back under another id.
     pub(crate) strangers: Vec<Number>,
 }
@@ -57,15 +60,15 @@ impl<Out: Write> Reporter<Out> {
 
     /// Prints who was killed, and the timeline of what followed.
     pub(crate) fn reign(&mut self, number: u16, reign: &Reign) -> io::Result<()> {
-        let Reign { number: victim, pid, survivors, timeline, strangers } = reign;
+        let Reign { number: victim, pid, survivors, timeline, grant, strangers } = reign;
         writeln!(
             self.out,
             "Kill {number}: instance {victim} (pid {pid}), the supervisor. Microseconds since SIGKILL:\n"
         )?;
-        let longest = timeline.window_closed.micros.max(1);
+        let longest = grant.micros.max(1);
         let mut table = Table::new([""; 4], 2);
         let mut line = |name: &str, moment: Moment, note: String| {
-            // The window closes last, so nothing is longer than the bar; late stamps of others are cut to it.
+            // Nothing is later than the grant.
             let length = (moment.micros * BAR).div_ceil(longest).min(BAR);
             let bar = "=".repeat(usize::try_from(length).unwrap_or_default());
             table.push([name.to_owned(), format!("{:>7}", moment.micros), bar, note]);
@@ -80,6 +83,7 @@ impl<Out: Write> Reporter<Out> {
             line("last welcome", moment, format!("instance {} is the last: everyone is connected", moment.number));
         }
         line("window closed", window_closed, everyone(*survivors, strangers));
+        line("first grant", *grant, format!("instance {} is the next to have the lock", grant.number));
         // The first line is the heading, which these columns do not need.
         let text = table.to_string();
         writeln!(self.out, "{}", text.split_once('\n').map_or("", |(_, rows)| rows))
@@ -106,6 +110,7 @@ impl<Out: Write> Reporter<Out> {
         let rows = [
             ("last welcome", median_and_worst(timelines().filter_map(|t| t.last_welcome).map(|m| m.micros))),
             ("window closed", median_and_worst(timelines().map(|t| t.window_closed.micros))),
+            ("first grant", median_and_worst(reigns.iter().map(|reign| reign.grant.micros))),
         ];
         for (name, figures) in rows {
             if let Some((median, worst)) = figures {
@@ -116,6 +121,30 @@ impl<Out: Write> Reporter<Out> {
             return Ok(());
         }
         write!(self.out, "\n{table}")
+    }
+
+    /// Prints what the journal shows, which has no fault.
+    pub(crate) fn journal(&mut self, tally: &Tally) -> io::Result<()> {
+        let Tally { grants, processes, reigns, unfinished } = *tally;
+        let grants = count(grants, "grant", "grants");
+        let processes = count(processes, "process", "processes");
+        let reigns = count(reigns, "reign", "reigns");
+        writeln!(
+            self.out,
+            "\nOne lock: {grants} to {processes} in {reigns}; the tokens rise, no two had it at a time."
+        )?;
+        if unfinished > 0 {
+            let owners = count(unfinished, "owner was", "owners were");
+            writeln!(self.out, "{owners} killed with the lock; the next one was told so.")?;
+        }
+        Ok(())
+    }
+
+    /// Prints how far a configuration has come.
+    pub(crate) fn configuration(&mut self, configured: &Configured) -> io::Result<()> {
+        let Configured { number, version, copies, micros } = configured;
+        let all = if *copies == 1 { "the only copy has".to_owned() } else { format!("all {copies} copies have") };
+        writeln!(self.out, "One value: instance {number} writes version {version}; {all} it within {micros} us.")
     }
 }
 
@@ -143,6 +172,8 @@ mod tests {
         Moment { micros, number }
     }
 
+    const TALLY: Tally = Tally { grants: 214, processes: 5, reigns: 4, unfinished: 0 };
+
     fn reign() -> Reign {
         let timeline = Timeline {
             detected: moment(100, 2),
@@ -151,7 +182,7 @@ mod tests {
             last_welcome: Some(moment(400, 4)),
             window_closed: moment(1200, 4),
         };
-        Reign { number: 1, pid: 77, survivors: 3, timeline, strangers: Vec::new() }
+        Reign { number: 1, pid: 77, survivors: 3, timeline, grant: moment(1500, 2), strangers: Vec::new() }
     }
 
     fn printed(print: impl FnOnce(&mut Reporter<&mut Vec<u8>>) -> io::Result<()>) -> String {
@@ -167,9 +198,10 @@ Kill 1: instance 1 (pid 77), the supervisor. Microseconds since SIGKILL:
 
   detected           100  ==                        instance 2 is the first to see its connection end
   bound              200  ====                      instance 3 has the port: it is the supervisor
-  first welcome      300  ======                    instance 2 is its subordinate
-  last welcome       400  ========                  instance 4 is the last: everyone is connected
-  window closed     1200  ========================  all 3 survivors are back under their old ids
+  first welcome      300  =====                     instance 2 is its subordinate
+  last welcome       400  =======                   instance 4 is the last: everyone is connected
+  window closed     1200  ====================      all 3 survivors are back under their old ids
+  first grant       1500  ========================  instance 2 is the next to have the lock
 
 ";
         assert_eq!(printed(|reporter| reporter.reign(1, &reign())), expected);
@@ -192,6 +224,7 @@ Kill 1: instance 1 (pid 77), the supervisor. Microseconds since SIGKILL:
   microseconds    median    worst
   last welcome       400      400
   window closed     1200     1200
+  first grant       1500     1500
 ";
         assert_eq!(printed(|reporter| reporter.summary(&[odd(), reign()])), expected);
     }
@@ -200,6 +233,25 @@ Kill 1: instance 1 (pid 77), the supervisor. Microseconds since SIGKILL:
     fn without_a_kill_there_are_no_figures() {
         let text = printed(|reporter| reporter.summary(&[]));
         assert_eq!(text, "0 kills, 0 new reigns; survivors back under their old id: 0 of 0.\n");
+    }
+
+    #[test]
+    fn the_journal_is_one_line_unless_somebody_died_at_work() {
+        let quiet = "\nOne lock: 214 grants to 5 processes in 4 reigns; the tokens rise, no two had it at a time.\n";
+        assert_eq!(printed(|reporter| reporter.journal(&TALLY)), quiet);
+        let text = printed(|reporter| reporter.journal(&Tally { unfinished: 2, ..TALLY }));
+        assert_eq!(text, format!("{quiet}2 owners were killed with the lock; the next one was told so.\n"));
+    }
+
+    #[test]
+    fn a_configuration_says_how_many_have_it() {
+        let configured = |copies| Configured { number: 5, version: "7.1".to_owned(), copies, micros: 412 };
+        for (copies, expected) in [
+            (2, "One value: instance 5 writes version 7.1; all 2 copies have it within 412 us.\n"),
+            (1, "One value: instance 5 writes version 7.1; the only copy has it within 412 us.\n"),
+        ] {
+            assert_eq!(printed(|reporter| reporter.configuration(&configured(copies))), expected);
+        }
     }
 
     #[test]

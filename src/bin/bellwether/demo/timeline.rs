@@ -66,6 +66,15 @@ impl Timeline {
             window_closed: comebacks.iter().map(|comeback| moment(comeback.number, comeback.open)).max()?,
         })
     }
+
+    /// The same, knowing when the successor's first grant was used. All of it came before that, however late those who
+    /// report it heard of it.
+    pub(crate) fn before(mut self, micros: u64) -> Self {
+        let Self { detected, bound, first_welcome, last_welcome, window_closed } = &mut self;
+        let all = [Some(detected), Some(bound), first_welcome.as_mut(), last_welcome.as_mut(), Some(window_closed)];
+        all.into_iter().flatten().for_each(|moment| moment.micros = moment.micros.min(micros));
+        self
+    }
 }
 
 impl Comeback {
@@ -163,6 +172,16 @@ mod tests {
         let (late, other) = (supervisor(12_000, 19_000, 28_000), subordinate(12_000, 16_000, 28_000));
         let timeline = Timeline::new(10_000, &[(2, &late), (3, &other)]).unwrap();
         assert_eq!((timeline.bound, timeline.first_welcome), (moment(6, 2), Some(moment(6, 3))));
+    }
+
+    #[test]
+    fn nothing_is_granted_before_the_window_is_closed() {
+        let (winner, other) = (supervisor(12_000, 15_000, 28_000), subordinate(12_000, 19_000, 29_000));
+        let timeline = Timeline::new(10_000, &[(2, &winner), (3, &other)]).unwrap();
+        assert_eq!(timeline.before(19), timeline);
+        let late = timeline.before(7);
+        assert_eq!((late.detected, late.bound), (timeline.detected, timeline.bound));
+        assert_eq!((late.last_welcome, late.window_closed), (Some(moment(7, 3)), moment(7, 3)));
     }
 
     #[test]
