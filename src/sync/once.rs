@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Guard, Named, within};
+use super::{Named, within};
 use crate::error::Error;
 use crate::ident::{Kind, Stamp};
 use crate::instance::Instance;
@@ -82,31 +82,37 @@ impl Once {
         if let Some(known) = shared.known_result(resource) {
             return Ok(known.to_vec());
         }
-        let alone = self.0.acquire(Mode::Exclusive, patience)?;
-        let bytes: Arc<[u8]> = match shared.value(resource).and_then(|value| value.bytes) {
-            // That it is here does not mean that everybody has it: whoever wrote it may be dead. The supervisor says so
-            // when it is asked to write another one.
+        let here = || shared.value(resource).and_then(|value| value.bytes);
+        // That it is here does not mean that everybody has it: whoever wrote it may be dead. The supervisor says so when it
+        // is asked to write another one. For that it does not matter who runs what, or has not said yet that it is done.
+        if let Some(found) = here() {
+            return match (self.settle(found.clone(), Patience::Try), patience) {
+                (Err(Error::WouldBlock { .. }), Patience::Forever | Patience::For(_)) => self.settle(found, patience),
+                (settled, _) => settled,
+            };
+        }
+        let _alone = self.0.acquire(Mode::Exclusive, patience)?;
+        let bytes = match here() {
             Some(found) => found,
             None => work().map_err(Error::Failed)?.into(),
         };
-        let result = self.settle(bytes, &alone)?;
-        Ok(result.to_vec())
+        self.settle(bytes, Patience::Forever)
     }
 
     /// Makes it the result, unless there is one, and returns the result there is, when everybody has it.
-    fn settle(&self, bytes: Arc<[u8]>, _alone: &Guard) -> Result<Arc<[u8]>, Error> {
+    fn settle(&self, bytes: Arc<[u8]>, patience: Patience) -> Result<Vec<u8>, Error> {
         let resource = self.0.resource()?;
         let shared = self.0.instance.unforked()?;
         for _ in 0..TRIES {
-            match shared.put(resource.clone(), Some(Stamp::default()), Some(bytes.clone()), Patience::Forever) {
+            match shared.put(resource.clone(), Some(Stamp::default()), Some(bytes.clone()), patience) {
                 Ok(version) => {
                     shared.note_result(resource, version);
-                    return Ok(bytes);
+                    return Ok(bytes.to_vec());
                 }
                 Err(Error::Conflict { version }) => {
                     if let Some(result) = shared.value(resource).and_then(|value| value.bytes) {
                         shared.note_result(resource, version.stamp());
-                        return Ok(result);
+                        return Ok(result.to_vec());
                     }
                 }
                 // Somebody else's result is there. Asked again, the supervisor says which.

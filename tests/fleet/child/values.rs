@@ -62,7 +62,7 @@ impl Desk {
         }
     }
 
-    /// Counts up by compare and set, and reports each time that is done.
+    /// Counts up by compare and set, and reports each time that is done, or that it is unknown.
     fn tally(&self, state: State<'_>, key: &str, name: &str, rounds: u32) -> Result<String, Error> {
         let (mut done, mut unknown, mut conflicts) = (0, 0, 0);
         while done + unknown < rounds {
@@ -75,7 +75,10 @@ impl Desk {
                     self.report(&format!("event {key} tallied to={next}"));
                 }
                 Err(Error::Conflict { .. }) => conflicts += 1,
-                Err(Error::Interrupted) => unknown += 1,
+                Err(Error::Interrupted) => {
+                    unknown += 1;
+                    self.report(&format!("event {key} unsure of={next}"));
+                }
                 Err(error) => return Err(error),
             }
         }
