@@ -14,27 +14,27 @@ use crate::wire::message::Value;
 /// [`Instance::state`](crate::Instance::state) and [`Observer::state`](crate::Observer::state).
 ///
 /// Reading asks nobody. A write goes through the supervisor, which puts all writes into one order and sends them to
-/// everyone in it; it returns when the kernel has it for everyone who is connected. Each of them reads it as soon as it
-/// runs, which can be some moments before or after that: [`Event::State`](crate::Event::State) tells when. What was
-/// acknowledged survives the supervisor; a complete restart of the group forgets everything. Who reads a value before its
-/// writer is told that the write is done can have read one that is gone again after the death of the supervisor.
+/// everyone in it; it returns when it lies in the kernel for everyone who is connected. Whoever reads the key after that,
+/// in whichever instance, finds this value or a later one: reading takes in first what has come. (Without the feature
+/// `native`, or elsewhere than on Linux, it may take some moments more.) [`Event::State`](crate::Event::State) tells of
+/// every change. What was acknowledged survives the supervisor; a complete restart of the group forgets everything. Who
+/// reads a value before its writer is told that the write is done can have read one that is gone again after the death of
+/// the supervisor.
 ///
 /// A value has up to 1 047 552 bytes, all keys and values together 4 MiB, and there are up to 16 384 keys, deleted ones
 /// included.
 ///
 /// ```
-/// use bellwether::{Error, Event, Group};
+/// use bellwether::{Error, Group};
 ///
 /// # fn main() -> Result<(), Error> {
 /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
 /// # let group = Group::new("photo-sync")?.port(port);
 /// let instance = group.clone().join()?;
 /// let other = group.join()?;
-/// let events = other.events();
 /// let first = instance.state().put("bandwidth", "10 MB/s")?;
-/// events.iter().find(|event| matches!(event, Event::State { version, .. } if *version == first));
 ///
-/// let value = other.state().get("bandwidth").expect("it was told so");
+/// let value = other.state().get("bandwidth").expect("it was written");
 /// assert_eq!((&*value.bytes, value.version), (&b"10 MB/s"[..], first));
 ///
 /// other.state().put_if("bandwidth", Some(first), "20 MB/s")?; // nobody has written it meanwhile
@@ -74,8 +74,8 @@ impl<'a> State<'a> {
         values.filter_map(|value| Some((value.key.name.clone(), StateValue::from_wire(value)?))).collect()
     }
 
-    /// Writes a value, whatever the key had before. Blocks until nothing can keep it from any instance that is connected,
-    /// and while an election is on; a write that the end of a supervisor interrupts is done by the next one.
+    /// Writes a value, whatever the key had before. Blocks until everyone who is connected can read it, and while an
+    /// election is on; a write that the end of a supervisor interrupts is done by the next one.
     ///
     /// # Errors
     ///

@@ -68,16 +68,15 @@ pub(crate) fn measure() {
     let mut criterion = Criterion::default().configure_from_args();
     let (turns, batch) = (effort.turns, effort.batch);
 
-    let ping = || Contender::new("ping-pong", bare::ping_pong);
     let mut rows = Vec::new();
     let contenders = [
-        ping(),
+        Contender::new("ping-pong", bare::ping_after_write),
         Contender::new("server", || bare::lock(Timed::Lock)),
         Contender::new("bellwether", || library::lock(Timed::Lock)),
     ];
     rows.extend(compare(&mut criterion, "lock", contenders, turns, batch));
     let contenders = [
-        ping(),
+        Contender::new("ping-pong", bare::ping_pong),
         Contender::new("server", || bare::lock(Timed::Both)),
         Contender::new("bellwether", || library::lock(Timed::Both)),
     ];
