@@ -80,8 +80,8 @@ impl<'a> State<'a> {
     /// # Errors
     ///
     /// [`Error::Name`] if the key is none, [`Error::Option`] if the value is too large, [`Error::Denied`] if the state is
-    /// full, [`Error::Interrupted`] if the supervisor has ended and the key has been written by somebody else since, so
-    /// that it is unknown whether this write came before that; [`Error::Left`], [`Error::Forked`].
+    /// full, [`Error::Interrupted`] if the connection to the supervisor has ended, mostly with it, and the key has been
+    /// written by somebody else since, so that it is unknown whether this write came before that; [`Error::Left`], [`Error::Forked`].
     pub fn put(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<Version, Error> {
         self.write(key, None, Some(bytes.as_ref()), Patience::Forever)
     }

@@ -1,6 +1,7 @@
 //! What the supervisor says, and what becomes of it: replies, events, calls that are woken.
 
 use super::calls::Answer;
+use super::outbox::Outbox;
 use super::presence::Presence;
 use super::shared::{Shared, State, new_presence, show};
 use crate::coordinator::session::{Effect, Misplaced, Notice};
@@ -12,7 +13,25 @@ use crate::wire::message::{ToMember, ToSupervisor, Value};
 impl Shared {
     /// Takes one frame of the supervisor and does what it asks for. What is to be written back is returned.
     pub(crate) fn receive(&self, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
+        self.take_in(&mut self.state(), frame)
+    }
+
+    /// The same on a connection. What is to be written back is in its outbox before any call can put in something else:
+    /// whoever gives up now what is said again here would otherwise be heard giving it up first. Says whether the
+    /// connection may be used.
+    pub(super) fn receive_on(&self, outbox: &Outbox, frame: ToMember) -> Result<bool, Misplaced> {
         let mut state = self.state();
+        let welcome = matches!(frame, ToMember::Welcome(_));
+        let replies = self.take_in(&mut state, frame)?;
+        // A member that a newcomer could not find if it won must not ask for anything.
+        let usable = !welcome || state.presence.as_ref().is_none_or(Presence::is_member);
+        if usable {
+            replies.iter().for_each(|reply| outbox.push(reply));
+        }
+        Ok(usable)
+    }
+
+    fn take_in(&self, state: &mut State, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
         let effects = state.session.receive(frame)?;
         let mut replies = Vec::new();
         for effect in effects {
@@ -23,16 +42,11 @@ impl Shared {
                         show(presence);
                     }
                 }
-                Effect::Tell(notice) => self.tell(&mut state, notice),
-                Effect::Rename => self.rename(&mut state),
+                Effect::Tell(notice) => self.tell(state, notice),
+                Effect::Rename => self.rename(state),
             }
         }
         Ok(replies)
-    }
-
-    /// Whether the kernel shows this instance as a member, if it is to be one.
-    pub(crate) fn is_shown(&self) -> bool {
-        self.state().presence.as_ref().is_none_or(Presence::is_member)
     }
 
     /// Tells the application of the end of a reign, now that the election is decided or takes longer.

@@ -138,16 +138,6 @@ impl Peer {
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     /// More reads than a whole receive buffer takes.
     const CATCH_UP: u32 = 4096;
-
-    fn answer(&self, replies: &[ToSupervisor]) {
-        if replies.is_empty() {
-            return;
-        }
-        for reply in replies {
-            self.outbox.push(reply);
-        }
-        self.flush();
-    }
 }
 
 fn nanoseconds() -> u64 {
@@ -218,10 +208,9 @@ impl Ear {
             _ => {}
         }
         let welcome = matches!(frame, ToMember::Welcome(_));
-        match shared.receive(frame) {
-            // A member that a newcomer could not find if it won must not ask for anything.
-            Ok(_) if welcome && !shared.is_shown() => return Some(Followed::Ended),
-            Ok(replies) => peer.answer(&replies),
+        match shared.receive_on(&peer.outbox, frame) {
+            Ok(true) => peer.flush(),
+            Ok(false) => return Some(Followed::Ended),
             Err(Misplaced(why)) => {
                 log::warn!("the supervisor broke the protocol: {why}");
                 return Some(if self.welcomed { Followed::Disconnected } else { Followed::Foreign });
@@ -263,7 +252,8 @@ impl Watch {
             // The window may be open for long; a living supervisor answers meanwhile. Only a second silence, which
             // began after this thread ran again, is reported.
             self.asked = true;
-            peer.answer(&[ToSupervisor::Ping(0)]);
+            peer.outbox.push(&ToSupervisor::Ping(0));
+            peer.flush();
             return;
         }
         shared.unresponsive(None, self.began.elapsed());
@@ -281,3 +271,6 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

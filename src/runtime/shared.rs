@@ -384,7 +384,7 @@ impl State {
 
 pub(super) fn show(presence: &mut Presence) {
     if let Err(error) = presence.join() {
-        // The next supervisor would not see this instance by itself: it may ask for nothing, see `is_shown`.
+        // The next supervisor would not see this instance by itself: it may ask for nothing, see `receive_on`.
         log::error!("cannot show membership to the kernel: {error}");
     }
 }

@@ -32,7 +32,8 @@ impl Guard {
     /// The fencing token: higher than that of every grant of this name before, reigns included.
     ///
     /// It may rise while the guard exists, when a change of supervisor took a lock from somebody else who was silent for
-    /// too long; then ask again before the next write. After a loss it stays what it was.
+    /// too long; then ask again before the next write. After a loss it is
+    /// the token of the grant again, even if it had risen; the event of the loss has the last one.
     pub fn token(&self) -> Token {
         self.held().map_or(self.hold.token, |hold| hold.token)
     }

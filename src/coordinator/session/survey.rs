@@ -22,11 +22,15 @@ pub(super) struct Surveys {
 impl Session {
     /// Asks who holds what and who waits for it: the number of the question, and what to write, if there is anybody to
     /// write to. [`Notice::Surveyed`] with the number follows, if need be in a later reign.
+    ///
+    /// One question at a time is under way, however many ask: the answer lists every lock there is, and whoever asks
+    /// meanwhile shares the next one.
     pub fn survey(&mut self) -> (u64, Option<ToSupervisor>) {
         let number = self.next_request().number();
+        let is_first = self.surveys.open.is_empty();
         self.surveys.last = number;
         self.surveys.open.push(number);
-        (number, self.is_settled().then_some(ToSupervisor::Survey(number)))
+        (number, (is_first && self.is_settled()).then_some(ToSupervisor::Survey(number)))
     }
 
     /// Asks how a request that waits stands now. [`Notice::Queued`] follows, or nothing, if it waits no more.
@@ -55,13 +59,17 @@ impl Session {
         Ok(())
     }
 
-    /// The end of an answer. It is one to every question asked before, too: it was made after them.
+    /// The end of an answer. It is one to every question asked before, too: it was made after them. What was asked since
+    /// is said now.
     pub(super) fn surveyed(&mut self, number: u64, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
         self.expect_survey()?;
         let rows = std::mem::take(&mut self.surveys.rows);
         let open = std::mem::take(&mut self.surveys.open);
         let (answered, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|asked| *asked <= number);
         self.surveys.open = open;
+        if !answered.is_empty() {
+            self.survey_again(effects);
+        }
         effects.extend(answered.into_iter().map(|asked| Effect::Tell(Notice::Surveyed(asked, rows.clone()))));
         Ok(())
     }
@@ -137,6 +145,23 @@ mod tests {
         assert_eq!(answers(effects), [(first, vec![row(&[1], &[])]), (second, vec![row(&[1], &[])])]);
         let effects = session.receive(ToMember::Surveyed(third)).expect("the end");
         assert_eq!(answers(effects), [(third, vec![])], "the next answer begins empty");
+    }
+
+    #[test]
+    fn those_who_ask_while_a_question_is_under_way_share_the_next_one() {
+        let (mut session, _) = member(false);
+        let (first, frame) = session.survey();
+        assert_eq!(frame, Some(ToSupervisor::Survey(first)));
+        let ((second, two), (third, three)) = (session.survey(), session.survey());
+        assert_eq!((two, three), (None, None), "the answer under way may be older than these");
+        let effects = session.receive(ToMember::Surveyed(first)).expect("the end");
+        assert_eq!(said_again(&effects), [&Effect::Send(ToSupervisor::Survey(third))]);
+        assert_eq!(answers(effects), [(first, vec![])]);
+        let effects = session.receive(ToMember::Surveyed(third)).expect("the end");
+        assert!(said_again(&effects).is_empty(), "nothing is left to ask");
+        assert_eq!(answers(effects), [(second, vec![]), (third, vec![])]);
+        let (fourth, frame) = session.survey();
+        assert_eq!(frame, Some(ToSupervisor::Survey(fourth)));
     }
 
     #[test]

@@ -53,9 +53,15 @@ impl Writes {
         self.fetches.contains_key(&link)
     }
 
-    /// Notes that a write was said on this connection; `false` if it was before. Only so many are remembered: callers
-    /// of one instance may overtake each other a little, so that older ones count as said.
+    /// Notes that a write was said on this connection; `false` if it was before. Only so many are remembered: older ones
+    /// count as said, since on a connection they come in their order but for a few.
+    ///
+    /// The own half says nothing twice. Its callers come one by one from wherever they were stopped, and any number of
+    /// others may have overtaken them.
     fn is_said_first(&mut self, link: LinkId, request: Request) -> bool {
+        if link == LinkId::LOCAL {
+            return true;
+        }
         let said = self.said.entry(link).or_default();
         let is_first = said.insert(request);
         let forgotten = if said.len() > Self::SAID { said.pop_first() } else { None };

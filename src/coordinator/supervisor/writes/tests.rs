@@ -317,6 +317,20 @@ fn writes_that_overtake_each_other_are_both_done() {
 }
 
 #[test]
+fn a_caller_of_the_own_half_is_answered_however_many_overtake_it() {
+    let mut net = Net::of_three();
+    let me = net.sessions.get_mut(&ME).expect("a session of the test");
+    let (stopped, late) = me.put(key("x"), None, None);
+    for _ in 0..2 * Writes::SAID {
+        net.put(ME, key("y"), None, b"1");
+        net.deliver_all();
+    }
+    net.say(ME, late.expect("a reign is open"));
+    net.deliver_all();
+    assert_eq!(net.about(stopped), net.stored(ME, stopped, 2 * Writes::SAID as u64 + 1));
+}
+
+#[test]
 fn what_is_remembered_of_a_connection_is_bounded() {
     let mut writes = Writes::default();
     let link = LinkId(7);
