@@ -63,14 +63,15 @@ impl<'a> State<'a> {
         Self { shared }
     }
 
-    /// The value of a key; `None` if it has none. Does not block. During an election it is the last one before it.
+    /// The value of a key; `None` if it has none, and in a forked child. Does not block. During an election it is the last one before it.
     pub fn get(&self, key: &str) -> Option<StateValue> {
+        self.unforked()?;
         StateValue::from_wire(self.shared.value(&resource(key).ok()?)?)
     }
 
     /// All keys that have a value. Does not block.
     pub fn snapshot(&self) -> BTreeMap<Name, StateValue> {
-        let values = self.shared.values().into_iter();
+        let values = self.unforked().map(Shared::values).unwrap_or_default().into_iter();
         values.filter_map(|value| Some((value.key.name.clone(), StateValue::from_wire(value)?))).collect()
     }
 
@@ -130,6 +131,11 @@ impl<'a> State<'a> {
     /// Those of [`State::put_if`].
     pub fn delete_if(&self, key: &str, version: Version) -> Result<Version, Error> {
         self.write(key, Some(version.stamp()), None, Patience::Forever)
+    }
+
+    /// In a forked child the copy is the parent's, and its lock may be in the hands of a thread that does not exist there.
+    fn unforked(&self) -> Option<&Shared> {
+        (!self.shared.is_forked()).then_some(self.shared)
     }
 
     fn write(

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::arrivals::Arrivals;
 pub use self::arrivals::GiveUp;
 pub use self::claims::{Claim, Hold};
+use self::replica::Puts;
 pub use self::replica::Replica;
 use self::survey::Surveys;
 use super::numbers;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
 use crate::wire::message::{
-    EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Profile, Purpose, Put, ToMember,
+    EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Profile, Purpose, ToMember,
     ToSupervisor, Trust, Value,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
@@ -58,7 +59,7 @@ pub struct Session {
     /// The own copy of the state. Its stamp is of the same reign as that of the view.
     replica: Replica,
     /// Writes that were not answered yet.
-    puts: BTreeMap<Request, Put>,
+    puts: Puts,
     /// The same for barriers.
     arrivals: Arrivals,
     requests: u64,
@@ -163,7 +164,7 @@ impl Session {
             claims: BTreeMap::new(),
             surveys: Surveys::default(),
             replica: Replica::default(),
-            puts: BTreeMap::new(),
+            puts: Puts::default(),
             arrivals: Arrivals::default(),
             requests: 0,
             rules: Rules::ALL,
@@ -356,9 +357,9 @@ impl Session {
                 if matches!(self.claims.get(&request), Some(Claim::Wants(..))) {
                     self.claims.remove(&request);
                 }
-                self.puts.remove(&request);
                 self.refused(request);
                 effects.push(Effect::Tell(Notice::Denied(request, reason)));
+                self.put_refused(request, &mut effects);
             }
             ToMember::Complete(generation) => self.completed(generation)?,
             ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,

@@ -15,6 +15,7 @@ use crate::wire::message::Mode;
 ///
 /// The closure runs in one process. If it fails, or that process dies, the next in line runs its own: so it can run more
 /// than once, but only one result is ever returned, to everybody the same. A complete restart of the group forgets it.
+/// A closure that runs what it is part of itself waits for itself.
 ///
 /// ```
 /// # fn main() -> Result<(), bellwether::Error> {

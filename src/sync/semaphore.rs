@@ -80,20 +80,26 @@ impl Semaphore {
             Some(limit) => limit,
             None => self.create(patience)?,
         };
-        let patience = match patience {
-            Patience::For(time) => Patience::For(time.saturating_sub(began.elapsed())),
-            patience => patience,
-        };
-        self.named.acquire(Mode::Permits { count: permits, limit }, patience)
+        self.named.acquire(Mode::Permits { count: permits, limit }, left(patience, began))
     }
 
     /// Nobody has used the name before, as far as this instance knows: whoever is first makes the limit.
     fn create(&self, patience: Patience) -> Result<u32, Error> {
-        match self.write(Some(Stamp::default()), self.limit, patience) {
-            // Somebody else was first, or has changed it since: that counts.
-            Ok(()) | Err(Error::Conflict { .. } | Error::Interrupted) => Ok(self.limit()?.unwrap_or(self.limit)),
-            Err(error) => Err(error),
+        let began = Instant::now();
+        for _ in 0..TRIES {
+            match self.write(Some(Stamp::default()), self.limit, left(patience, began)) {
+                Ok(()) => return Ok(self.limit),
+                // Somebody else was first, or has changed it since: that counts. Or it is unknown what came of it: if
+                // nothing is there, nothing was written.
+                Err(Error::Conflict { .. } | Error::Interrupted) => {
+                    if let Some(limit) = self.limit()? {
+                        return Ok(limit);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Err(Error::Interrupted)
     }
 
     /// Changes the limit for everybody; blocks until everybody has it. Holders keep what they have, even if that is more
@@ -123,3 +129,15 @@ impl Semaphore {
         self.named.instance.unforked()?.put(key, expected, Some(bytes), patience).map(|_| ())
     }
 }
+
+/// What is left of the patience of a call that began then.
+fn left(patience: Patience, began: Instant) -> Patience {
+    match patience {
+        Patience::For(time) => Patience::For(time.saturating_sub(began.elapsed())),
+        patience => patience,
+    }
+}
+
+/// How often the limit is written that nobody seems to have written. Each time but the first takes a loss of everything
+/// that this instance held.
+const TRIES: u32 = 16;

@@ -4,7 +4,7 @@
 //! reigns: the next supervisor adopts the best copy that anybody has. See [`crate::coordinator::state`] for why that is
 //! safe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Connection, Effect, Misplaced, Notice, Session};
@@ -59,6 +59,54 @@ impl Replica {
     }
 }
 
+/// The writes that were not answered yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Puts {
+    waiting: BTreeMap<Request, Put>,
+    /// Those that are to be said on this connection.
+    unsaid: BTreeSet<Request>,
+    /// Those that were said on this connection, and their sizes; also those that nobody waits for any more.
+    said: BTreeMap<Request, usize>,
+    said_bytes: usize,
+}
+
+impl Puts {
+    /// How many bytes of values may be under way at a time: far more than fits would wait on the connection, and end it.
+    const UNDER_WAY: usize = 1 << 20;
+
+    /// A connection on which nothing was said.
+    fn begin(&mut self) {
+        self.unsaid = self.waiting.keys().copied().collect();
+        self.said.clear();
+        self.said_bytes = 0;
+    }
+
+    /// The next one that is to be said, if it may be: one at least may always be under way.
+    fn next(&mut self) -> Option<&mut Put> {
+        let request = *self.unsaid.first()?;
+        let size = self.waiting.get(&request)?.bytes.as_ref().map_or(0, |bytes| bytes.len());
+        if !self.said.is_empty() && self.said_bytes + size > Self::UNDER_WAY {
+            return None;
+        }
+        self.unsaid.remove(&request);
+        self.said.insert(request, size);
+        self.said_bytes += size;
+        self.waiting.get_mut(&request)
+    }
+
+    /// Nobody waits for it any more.
+    fn forget(&mut self, request: Request) -> bool {
+        self.unsaid.remove(&request);
+        self.waiting.remove(&request).is_some()
+    }
+
+    /// It was answered; says whether somebody waits for the answer.
+    fn answered(&mut self, request: Request) -> bool {
+        self.said_bytes -= self.said.remove(&request).unwrap_or_default();
+        self.forget(request)
+    }
+}
+
 impl Session {
     /// The own copy of the state.
     pub fn state(&self) -> &Replica {
@@ -67,7 +115,7 @@ impl Session {
 
     /// Writes a key, or with `None` deletes it; with `expected` only if the key has that version then. The answer is a
     /// [`Notice`]: `Stored`, `Conflict`, `Interrupted` or `Denied`. What is to be written, if there is anybody to write
-    /// to: otherwise it is said when a reign is open.
+    /// to and not too much under way: otherwise it is said when a reign is open, or when others are answered.
     pub fn put(
         &mut self,
         key: Resource,
@@ -75,25 +123,37 @@ impl Session {
         bytes: Option<Arc<[u8]>>,
     ) -> (Request, Option<ToSupervisor>) {
         let request = self.next_request();
-        self.puts.insert(request, Put { request, key, expected, again: None, bytes });
-        (request, if self.is_settled() { self.say_put(request) } else { None })
+        self.puts.waiting.insert(request, Put { request, key, expected, again: None, bytes });
+        self.puts.unsaid.insert(request);
+        // Those before it have been said, or it is not said either.
+        (request, self.say_put())
     }
 
     /// Nobody waits for the answer to this write any more. It may have been done, or still be done.
     pub fn forget_put(&mut self, request: Request) {
-        self.puts.remove(&request);
+        self.puts.forget(request);
     }
 
     /// The writes that were not answered yet, as they are said the next time.
     pub fn puts(&self) -> &BTreeMap<Request, Put> {
-        &self.puts
+        &self.puts.waiting
     }
 
-    fn say_put(&mut self, request: Request) -> Option<ToSupervisor> {
-        let put = self.puts.get_mut(&request)?;
+    /// The next write, if it is to be said now.
+    fn say_put(&mut self) -> Option<ToSupervisor> {
+        if !self.is_settled() {
+            return None;
+        }
+        let put = self.puts.next()?;
         let frame = ToSupervisor::Put(put.clone());
         put.again.get_or_insert(self.replica.version(&put.key));
         Some(frame)
+    }
+
+    fn say_puts(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(frame) = self.say_put() {
+            effects.push(Effect::Send(frame));
+        }
     }
 
     /// Part of a reign, with its copy of the state: what changed is told, and what was not answered is said again.
@@ -104,16 +164,17 @@ impl Session {
             // Its connections are not told apart, so that what it said on the last one may still be done after this.
             self.interrupt_puts(effects);
         }
-        let requests: Vec<_> = self.puts.keys().copied().collect();
-        effects.extend(requests.into_iter().filter_map(|request| self.say_put(request)).map(Effect::Send));
+        self.puts.begin();
+        self.say_puts(effects);
     }
 
     /// What was said under the old id, or on the old connection, is not known to be done. What was not is still to be.
     pub(super) fn interrupt_puts(&mut self, effects: &mut Vec<Effect>) {
-        let said = self.puts.iter().filter(|(_, put)| put.again.is_some());
+        let said = self.puts.waiting.iter().filter(|(_, put)| put.again.is_some());
         let said: Vec<_> = said.map(|(request, _)| *request).collect();
         for request in said {
-            self.answered(request, Notice::Interrupted(request), effects);
+            self.puts.forget(request);
+            effects.push(Effect::Tell(Notice::Interrupted(request)));
         }
     }
 
@@ -156,9 +217,16 @@ impl Session {
 
     /// A write was answered. The answer to one that nobody waits for any more is none.
     pub(super) fn answered(&mut self, request: Request, notice: Notice, effects: &mut Vec<Effect>) {
-        if self.puts.remove(&request).is_some() {
+        if self.puts.answered(request) {
             effects.push(Effect::Tell(notice));
         }
+        self.say_puts(effects);
+    }
+
+    /// A request was refused that may have been a write.
+    pub(super) fn put_refused(&mut self, request: Request, effects: &mut Vec<Effect>) {
+        self.puts.answered(request);
+        self.say_puts(effects);
     }
 }
 

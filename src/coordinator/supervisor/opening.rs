@@ -115,7 +115,6 @@ impl Supervisor {
             if matches!(&self.phase, Phase::Opening(awaiting) if awaiting.is_empty()) {
                 self.phase = Phase::Open;
                 self.grants.open();
-                self.write_kept();
                 self.barriers.open(self.head.stamp.epoch);
                 continue;
             }
@@ -126,7 +125,7 @@ impl Supervisor {
                 continue;
             }
             self.answer_surveys();
-            if self.acknowledge() {
+            if self.acknowledge() || self.write_next() {
                 continue;
             }
             match &self.round {

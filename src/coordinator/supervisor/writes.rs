@@ -16,14 +16,16 @@ pub(super) struct Writes {
     brought: BTreeMap<InstanceId, Stamp>,
     /// Copies on their way.
     fetches: BTreeMap<LinkId, State>,
-    /// Writes that came before the reign was open, in their order, and what they cost.
-    kept: Vec<(LinkId, InstanceId, Put)>,
+    /// Writes that have to wait, because the reign is not open or too much is under way, in their order, and what they cost.
+    kept: VecDeque<(LinkId, InstanceId, Put)>,
     kept_bytes: usize,
     /// The last writes that were said on each connection.
     said: BTreeMap<LinkId, BTreeSet<Request>>,
     /// Writes that are done and not acknowledged, in their order. So who is awaited for one is awaited for all after it,
     /// unless the connection ends.
     pending: VecDeque<Pending>,
+    /// What those have put on every connection.
+    pending_bytes: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +33,7 @@ struct Pending {
     awaiting: Awaiting,
     writer: LinkId,
     answer: ToMember,
+    cost: usize,
     /// The limit that it sets, which counts from the acknowledgement.
     limit: Option<(Resource, u32)>,
 }
@@ -38,6 +41,11 @@ struct Pending {
 impl Writes {
     /// How many of the writes of a connection are remembered: far more than one instance has callers.
     const SAID: usize = 1024;
+    /// How many bytes of values may be under way at a time. Every member gets every value, and whoever does not keep up
+    /// with what waits for it is cut; so what waits stays far below what a connection bears.
+    const UNDER_WAY: usize = 2 << 20;
+    /// How many bytes of values may wait to be written. A member says about one value at a time that is large.
+    const KEPT_LIMIT: usize = 64 << 20;
 
     pub(super) fn begin(&mut self, epoch: Epoch) {
         self.state.begin(epoch);
@@ -146,29 +154,35 @@ impl Supervisor {
             return;
         }
         match self.phase {
-            Phase::Open => self.write(link, writer, put),
-            Phase::Opening(_) => self.keep(link, writer, put),
+            Phase::Open | Phase::Opening(_) => self.keep(link, writer, put),
             Phase::Window(_) => self.refuse(link, Refusal::Protocol("put before the window is closed".into())),
             Phase::Frozen => {}
         }
     }
 
-    /// Nothing is written before the reign is open. Until then it is kept, as long as that costs no more than the state.
+    /// Writes are done in their order: [`Supervisor::write_next`].
     fn keep(&mut self, link: LinkId, writer: InstanceId, put: Put) {
-        let cost = put.bytes.as_ref().map_or(0, |bytes| bytes.len()) + State::KEY_COST;
-        if self.writes.kept_bytes + cost > State::SIZE_LIMIT {
+        let cost = cost(&put);
+        if self.writes.kept_bytes + cost > Writes::KEPT_LIMIT {
             return self.send(link, ToMember::Denied(put.request, Unfit::Full.to_string().into()));
         }
         self.writes.kept_bytes += cost;
-        self.writes.kept.push((link, writer, put));
+        self.writes.kept.push_back((link, writer, put));
     }
 
-    /// The reign is open.
-    pub(super) fn write_kept(&mut self) {
-        self.writes.kept_bytes = 0;
-        for (link, writer, put) in std::mem::take(&mut self.writes.kept) {
+    /// Does the next write if the reign is open and not too much is under way, and says whether it did.
+    pub(super) fn write_next(&mut self) -> bool {
+        let Some((.., put)) = self.writes.kept.front() else { return false };
+        let cost = cost(put);
+        let fits = self.writes.pending.is_empty() || self.writes.pending_bytes + cost <= Writes::UNDER_WAY;
+        if !fits || !matches!(self.phase, Phase::Open) {
+            return false;
+        }
+        if let Some((link, writer, put)) = self.writes.kept.pop_front() {
+            self.writes.kept_bytes -= cost;
             self.write(link, writer, put);
         }
+        true
     }
 
     fn write(&mut self, link: LinkId, writer: InstanceId, put: Put) {
@@ -180,12 +194,12 @@ impl Supervisor {
                 let limit = limit_of(&value).map(|limit| (value.key.clone(), limit));
                 let answer = ToMember::Stored(request, value.version);
                 self.cast(self.viewers(None), ToMember::Value(value));
-                self.await_write(link, answer, limit);
+                self.await_write(link, answer, cost(&put), limit);
             }
             // Its value is on its way to everyone like any other.
-            Outcome::Known(version) => self.await_write(link, ToMember::Stored(request, version), None),
+            Outcome::Known(version) => self.await_write(link, ToMember::Stored(request, version), 0, None),
             // Who is refused because of a value may act upon that value. So it is told when everyone has it.
-            Outcome::Conflict(version) => self.await_write(link, ToMember::Conflict(request, version), None),
+            Outcome::Conflict(version) => self.await_write(link, ToMember::Conflict(request, version), 0, None),
             Outcome::Interrupted => self.send(link, ToMember::Interrupted(request)),
             Outcome::Refused(why) => self.send(link, ToMember::Denied(request, why.to_string().into())),
         }
@@ -193,10 +207,11 @@ impl Supervisor {
 
     /// A write is done when all that was sent so far has been written to everyone welcomed before. Observers do not
     /// count, nor does a connection that ends.
-    fn await_write(&mut self, writer: LinkId, answer: ToMember, limit: Option<(Resource, u32)>) {
+    fn await_write(&mut self, writer: LinkId, answer: ToMember, cost: usize, limit: Option<(Resource, u32)>) {
         let members = if self.rules.acknowledged_when_written { self.members() } else { Vec::new() };
         let awaiting = self.await_writes(members.into_iter());
-        self.writes.pending.push_back(Pending { awaiting, writer, answer, limit });
+        self.writes.pending_bytes += cost;
+        self.writes.pending.push_back(Pending { awaiting, writer, answer, cost, limit });
     }
 
     /// Acknowledges what has been written to everyone by now, and says whether there was any.
@@ -207,6 +222,7 @@ impl Supervisor {
             if let Some((name, limit)) = done.limit {
                 self.grants.resize(&name, limit);
             }
+            self.writes.pending_bytes -= done.cost;
             self.send(done.writer, done.answer);
             any = true;
         }
@@ -226,6 +242,11 @@ impl Supervisor {
             assert!(pending.awaiting.keys().all(|link| self.links.contains_key(link)), "who is gone is waited for");
         }
     }
+}
+
+/// What a write takes of the room for values, there and on the way.
+fn cost(put: &Put) -> usize {
+    put.bytes.as_ref().map_or(0, |bytes| bytes.len()) + State::KEY_COST
 }
 
 #[cfg(test)]

@@ -230,3 +230,49 @@ fn an_observers_write_ends_as_interrupted_with_its_connection() {
     assert_eq!(puts(&effects), [(unsaid, None)]);
     assert_eq!(notices(effects), [Notice::Interrupted(said)]);
 }
+
+fn large() -> Option<Arc<[u8]>> {
+    Some(vec![7; 600_000].into())
+}
+
+#[test]
+fn large_writes_are_said_one_after_the_other_and_nothing_overtakes_them() {
+    let mut session = member();
+    let (first, said) = session.put(key("a"), None, large());
+    assert!(said.is_some());
+    let (second, said) = session.put(key("b"), None, large());
+    assert_eq!(said, None, "both at once are more than may be under way");
+    let (third, said) = session.put(key("c"), None, None);
+    assert_eq!(said, None, "it waits for its turn");
+    let effects = hear(&mut session, ToMember::Denied(first, "".into()));
+    assert_eq!(puts(&effects), [(second, None), (third, None)]);
+    assert_eq!(puts(&hear(&mut session, ToMember::Stored(second, at(5, 3)))), []);
+    hear(&mut session, ToMember::Stored(third, at(5, 4)));
+    assert_eq!(session.puts.said_bytes, 0);
+}
+
+#[test]
+fn a_write_that_nobody_waits_for_still_takes_its_room_until_it_is_answered() {
+    let mut session = member();
+    let (first, _) = session.put(key("a"), None, large());
+    session.forget_put(first);
+    let (second, said) = session.put(key("b"), None, large());
+    assert_eq!(said, None);
+    let (given_up, _) = session.put(key("c"), None, large());
+    session.forget_put(given_up);
+    let effects = hear(&mut session, ToMember::Stored(first, at(5, 3)));
+    assert_eq!(puts(&effects), [(second, None)]);
+    assert_eq!(notices(effects), [], "nobody waits for the first");
+}
+
+#[test]
+fn on_a_new_connection_large_writes_are_said_one_after_the_other_again() {
+    let mut session = member();
+    let (first, _) = session.put(key("a"), None, large());
+    let (second, _) = session.put(key("b"), None, large());
+    again(&mut session);
+    let effects = hear(&mut session, opened(head(6, 0, false)));
+    assert_eq!(puts(&effects), [(first, Some(Stamp::default()))]);
+    let effects = hear(&mut session, ToMember::Stored(first, at(6, 1)));
+    assert_eq!(puts(&effects), [(second, None)]);
+}

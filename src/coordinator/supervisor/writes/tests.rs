@@ -361,6 +361,40 @@ fn a_write_before_the_reign_is_open_is_kept_in_order() {
     net.assert_same();
 }
 
+#[test]
+fn only_so_much_is_under_way_at_a_time_however_many_write() {
+    let mut net = Net::of_three();
+    let large = vec![7; 900_000];
+    let requests: Vec<_> =
+        (0..12).map(|n| (net.put([ME, 2, 3][n % 3], key(&format!("k{n}")), None, &large), n)).collect();
+    let waiting = |net: &Net, link: u64| {
+        let sizes = net.unwritten.get(&link).into_iter().flatten().map(|frame| match frame {
+            ToMember::Value(value) => value.bytes.as_ref().map_or(0, |bytes| bytes.len()),
+            _ => 0,
+        });
+        sizes.sum::<usize>()
+    };
+    for _ in 0..200 {
+        assert!(waiting(&net, 2) <= Writes::UNDER_WAY && waiting(&net, 3) <= Writes::UNDER_WAY);
+        net.supervisor.check_invariants();
+        let more = [net.deliver(2), net.deliver(3)];
+        if more == [false, false] {
+            break;
+        }
+    }
+    for (request, n) in requests {
+        let answers = net.about(request);
+        let full = n >= 4;
+        assert!(
+            matches!(answers.as_slice(), [(_, Notice::Stored(..))] if !full)
+                || matches!(answers.as_slice(), [(_, Notice::Denied(..))] if full),
+            "{n}: {answers:?}"
+        );
+    }
+    net.assert_same();
+    assert_eq!((net.supervisor.writes.pending_bytes, net.supervisor.writes.kept_bytes), (0, 0));
+}
+
 /// 2 has a write that 3 lacks, and its supervisor died before it was acknowledged.
 fn half_distributed() -> (Session, Session, Request) {
     let mut net = Net::of_three();
