@@ -2,6 +2,10 @@
 
 mod fleet;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use bellwether::Group;
 use fleet::Fleet;
 use fleet::locks::{Workshop, facts, line_up, refused, served_in_order};
 use fleet::schedules::{court, kill};
@@ -322,4 +326,36 @@ fn p1_a_call_says_what_it_waited_for_in_words() {
     assert!(error.contains("timed out after") && error.contains(&format!("held by process {pid} (worker)")), "{error}");
     assert!(error.contains(", 0 ahead"), "{error}");
     assert_eq!(facts(&error).text("holder"), member.id);
+}
+
+/// Whoever reads the state takes in what has come, and with it perhaps what another thread waits for in the kernel.
+#[test]
+fn p1_whoever_reads_the_state_takes_no_answer_away_from_a_call_that_waits() {
+    const ROUNDS: u32 = 300;
+
+    let group = Group::new("readers").unwrap().port(fleet::free_port());
+    let one = group.clone().join().unwrap();
+    let other = group.join().unwrap();
+    let done = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while done.load(Ordering::Relaxed) < ROUNDS {
+                    assert_eq!(other.state().get("nothing"), None);
+                }
+            });
+        }
+        scope.spawn(|| {
+            while done.load(Ordering::Relaxed) < ROUNDS {
+                let held = one.mutex("catalog").lock().unwrap();
+                let waiting = scope.spawn(|| drop(other.mutex("catalog").lock().unwrap()));
+                let is_queued = || one.locks().unwrap().iter().any(|lock| !lock.waiters.is_empty());
+                fleet::eventually("the other one waits", is_queued);
+                drop(held);
+                waiting.join().unwrap();
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        fleet::eventually("nobody waits for what was taken away", || done.load(Ordering::Relaxed) == ROUNDS);
+    });
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::endpoint;
+use super::peer::{Listen, Peer};
 use super::shared::{Seat, Shared, State};
 use crate::coordinator::supervisor::LinkId;
 use crate::error::Error;
@@ -206,10 +207,14 @@ impl Shared {
             && let Seat::Subordinate(peer) = &state.seat
         {
             let peer = peer.clone();
-            if let Some(turn) = peer.listen() {
-                drop(state);
-                peer.hear(turn, self, slice);
-                return self.state();
+            match peer.listen() {
+                Listen::Turn(turn) => {
+                    drop(state);
+                    peer.hear(turn, self, slice);
+                    return self.state();
+                }
+                Listen::Soon => return woken.wait(state, slice.min(Peer::SOON)),
+                Listen::Others => {}
             }
         }
         woken.wait(state, slice)

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::follow::Followed;
 use super::outbox::{Flushed, Outbox};
 use super::shared::Shared;
@@ -29,6 +30,8 @@ pub(crate) struct Peer {
     pub(crate) outbox: Outbox,
     turn: Mutex<Turn>,
     ear: Mutex<Ear>,
+    /// Rung when a call that waited has read.
+    heard: Bell,
     /// The handshake is over: from then on nobody waits with the ear, and calls may read.
     shared: AtomicBool,
     /// It has been read to its end, which the instance's own thread may not have seen yet.
@@ -48,6 +51,7 @@ impl Peer {
             decoder: Decoder::new(LIMIT_AFTER_TRUST),
             welcomed: false,
             watch: Watch { began: Instant::now(), asked: false, waits: true },
+            call_waits: false,
             ended: None,
         });
         Ok(Self {
@@ -55,6 +59,7 @@ impl Peer {
             outbox: Outbox::default(),
             turn: Mutex::new(Turn),
             ear,
+            heard: Bell::default(),
             shared: AtomicBool::new(false),
             over: AtomicBool::new(false),
             waited: AtomicU64::new(0),
@@ -80,12 +85,19 @@ impl Peer {
         endpoint::CAN_TELL_HANGUP && waited != 0 && nanoseconds().saturating_sub(waited) < Self::BUSY.as_nanos() as u64
     }
 
-    /// The turn, for a call that waits, if no other thread has it.
-    pub(super) fn listen(&self) -> Option<MutexGuard<'_, Turn>> {
+    /// The turn, for a call that waits and has just looked in vain. It holds the lock of the state, under which whatever
+    /// comes is taken in, so that nothing can have been since it looked.
+    pub(super) fn listen(&self) -> Listen<'_> {
         self.note_call();
         // The handshake, and the end, are the business of the instance's own thread.
-        let may = self.is_shared() && !self.over.load(Ordering::Acquire);
-        self.turn.try_lock().ok().filter(|_| may)
+        if !self.is_shared() || self.over.load(Ordering::Acquire) {
+            return Listen::Others;
+        }
+        let Ok(turn) = self.turn.try_lock() else { return Listen::Others };
+        // What is being taken in at this moment may be the answer.
+        let Ok(mut ear) = self.ear.try_lock() else { return Listen::Soon };
+        ear.call_waits = true;
+        Listen::Turn(turn)
     }
 
     /// The turn, for the instance's own thread.
@@ -95,9 +107,15 @@ impl Peer {
 
     /// Reads what comes within this time.
     pub(super) fn hear(&self, _turn: MutexGuard<'_, Turn>, shared: &Shared, time: Duration) {
-        if endpoint::wait_readable(&self.stream, time) {
-            lock(&self.ear).hear(shared, self);
+        let readable = endpoint::wait_readable(&self.stream, time);
+        {
+            let mut ear = lock(&self.ear);
+            if readable && ear.ended.is_none() {
+                ear.hear(shared, self);
+            }
+            ear.call_waits = false;
         }
+        self.heard.ring();
         self.note_call();
     }
 
@@ -115,6 +133,9 @@ impl Peer {
     }
 
     /// Takes in what has come by now. It does not wait for more, only for whoever is at it.
+    ///
+    /// A call that waits for what comes is asleep in the kernel and would not be woken if somebody else took its answer
+    /// away. It is awake by now, or will be in a moment.
     pub(super) fn catch_up(&self, shared: &Shared) {
         if !self.is_shared() || !endpoint::CAN_TELL_HANGUP {
             return;
@@ -125,7 +146,11 @@ impl Peer {
             if ear.ended.is_some() || !endpoint::wait_readable(&self.stream, Duration::ZERO) {
                 return;
             }
-            ear.hear(shared, self);
+            if ear.call_waits {
+                ear = self.heard.wait(ear, Self::SOON);
+            } else {
+                ear.hear(shared, self);
+            }
         }
     }
 
@@ -136,8 +161,20 @@ impl Peer {
 
     /// How long a wait for nothing in particular is: any time does.
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+    /// How long a thread that is about to do something may take, before one looks again.
+    pub(super) const SOON: Duration = Duration::from_millis(1);
     /// More reads than a whole receive buffer takes.
     const CATCH_UP: u32 = 4096;
+}
+
+/// Who reads, for a call that waits.
+pub(super) enum Listen<'a> {
+    /// This call.
+    Turn(MutexGuard<'a, Turn>),
+    /// Another thread, which wakes this one.
+    Others,
+    /// Another thread at this moment, and maybe nobody in the next.
+    Soon,
 }
 
 fn nanoseconds() -> u64 {
@@ -154,6 +191,8 @@ struct Ear {
     decoder: Decoder,
     welcomed: bool,
     watch: Watch,
+    /// A call waits in the kernel until something comes, and is the one to read it.
+    call_waits: bool,
     /// How the connection ended, until the instance's own thread has seen it.
     ended: Option<Followed>,
 }
