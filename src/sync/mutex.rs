@@ -48,7 +48,8 @@ impl Mutex {
         self.0.acquire(Mode::Exclusive, Patience::Forever)
     }
 
-    /// The same without waiting for a holder: asks the supervisor, which takes one round trip.
+    /// The same without waiting for a holder: asks the supervisor, which takes one round trip. What another instance has
+    /// released a moment ago can still be on its way there, and then counts as held.
     ///
     /// # Errors
     ///
