@@ -247,6 +247,11 @@ impl Ear {
             _ => {}
         }
         let welcome = matches!(frame, ToMember::Welcome(_));
+        if welcome {
+            // Before anybody is woken by it: whoever looks at the state then has to take in what came behind it. Until
+            // this frame is done with, that one waits for the ear.
+            peer.shared.store(true, Ordering::Release);
+        }
         match shared.receive_on(&peer.outbox, frame) {
             Ok(true) => peer.flush(),
             Ok(false) => return Some(Followed::Ended),
@@ -258,7 +263,6 @@ impl Ear {
         if welcome {
             self.welcomed = true;
             self.watch.stop(peer);
-            peer.shared.store(true, Ordering::Release);
         }
         None
     }
