@@ -5,8 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::entry::Holder;
-use crate::ident::NameError;
-use crate::ident::Version;
+use crate::ident::{InstanceId, NameError, Version};
 use crate::wire::message::Refusal;
 
 /// Why a call on a group or an instance failed.
@@ -68,8 +67,16 @@ pub enum Error {
     },
     /// The closure that was to be run once has failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// It is unknown whether it was done: the supervisor died before it answered. Look before trying again.
+    /// It is unknown whether it was done: the supervisor died before it answered, or the connection ended that it was on
+    /// its way to. Look before trying again.
     Interrupted,
+    /// The instance that a message or a command was for is not there, or has lost its connection. Nothing was sent.
+    Unreachable {
+        /// Which instance.
+        id: InstanceId,
+    },
+    /// The call was made by a policy or a request handler of the same instance, which would wait for itself.
+    InCallback,
     /// There is no supervisor to observe: no copy of the program runs.
     NoSupervisor,
     /// Only the supervisor can do this, and this instance is none.
@@ -154,6 +161,8 @@ impl fmt::Display for Error {
             Self::Conflict { version } => write!(f, "conflict: the key has version {version}"),
             Self::Failed(error) => write!(f, "the work failed: {error}"),
             Self::Interrupted => f.write_str("interrupted: it is unknown whether it was done"),
+            Self::Unreachable { id } => write!(f, "instance {id} is not connected"),
+            Self::InCallback => f.write_str("a policy or request handler may not call its own instance"),
             Self::NoSupervisor => f.write_str("no copy of the program runs"),
             Self::NotSupervisor => f.write_str("this instance is not the supervisor"),
             Self::NoHeir => f.write_str("there is no other instance to take the office over"),

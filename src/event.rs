@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
+use crate::control::Command;
 use crate::entry::{Entry, Role};
 use crate::ident::Version;
 use crate::ident::{Epoch, InstanceId, Kind, Name, Token};
@@ -97,6 +98,18 @@ pub enum Event {
         /// The token under which it was held.
         token: Token,
     },
+    /// A message of another instance, or of an observer, for this one or for all. See [`crate::Instance::send`].
+    Message {
+        /// Who sent it.
+        from: InstanceId,
+        /// What it says.
+        bytes: Arc<[u8]>,
+    },
+    /// The supervisor commands something. [`Command::Pause`] and [`Command::Resume`] are in force already; after
+    /// [`Command::Stop`] the application should end its work and [leave](crate::Instance::leave).
+    Command(Command),
+    /// This instance was told to stop and has not left in time: it has lost all it held and is out of the group.
+    Evicted,
     /// The supervisor port cannot be used at the moment; the election goes on.
     PortUnusable(crate::PortReason),
     /// The receiver was too slow; this many events were dropped before this one.

@@ -120,6 +120,7 @@
 #[cfg(not(unix))]
 compile_error!("bellwether runs on Unix; on other systems it has not been built or tested");
 
+mod control;
 #[doc(hidden)]
 pub mod coordinator;
 mod entry;
@@ -137,6 +138,7 @@ pub mod sync;
 #[doc(hidden)]
 pub mod wire;
 
+pub use control::{Command, Operation, Request, Verdict};
 pub use entry::{EndReason, Entry, Holder, Role, Standing};
 pub use error::{Error, PortReason};
 pub use event::Event;

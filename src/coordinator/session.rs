@@ -382,6 +382,13 @@ impl Session {
                 self.answered(request, Notice::Conflict(request, version), &mut effects);
             }
             ToMember::Interrupted(request) => self.answered(request, Notice::Interrupted(request), &mut effects),
+            ToMember::Message(..)
+            | ToMember::Delivered(..)
+            | ToMember::Undelivered(_)
+            | ToMember::Reply(..)
+            | ToMember::Failed(..)
+            | ToMember::Command(_)
+            | ToMember::Evicted => return Err(Misplaced("answer to nothing that was asked")),
         }
         Ok(effects)
     }

@@ -4,7 +4,8 @@
 //! Inputs are methods; outputs are collected and drained with [`Supervisor::take_outputs`], in order. The supervisor's
 //! own instance is a member like any other, on [`LinkId::LOCAL`], whose writes are done at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::writes::Writes;
@@ -15,16 +16,21 @@ use super::rules::Rules;
 use super::submission::Submission;
 use super::window::Window;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag, Token};
-use crate::wire::message::{Forfeit, ToMember, ViewHead};
+use crate::wire::message::{Entry, Forfeit, ToMember, ToSupervisor, ViewHead};
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
+mod asks;
 mod base;
+mod commands;
+mod gate;
 mod handshake;
 mod kernel;
 mod links;
+mod mail;
 mod meeting;
 mod members;
 mod opening;
+mod succession;
 mod survey;
 mod view;
 mod writes;
@@ -54,6 +60,13 @@ pub enum Output {
     Cut(LinkId),
     /// Leave the office to a member: close the listener, then the connections, and elect again.
     StepDown(StepDown),
+    /// Ask the application's policy whether this one may do this, and report with [`Supervisor::judged`]. It may take any
+    /// time.
+    Judge(u64, Entry, ToSupervisor),
+    /// Let the application's handler answer this one, and report with [`Supervisor::handled`]. It may take any time.
+    Handle(u64, Entry, Arc<[u8]>),
+    /// Resign in favour of this member as soon as the application lets the office go.
+    HandOver(InstanceId),
 }
 
 /// Why a supervisor gives its office up of its own accord.
@@ -78,6 +91,23 @@ pub struct Settings {
     pub window_limit: Option<Duration>,
     /// The most members it bears.
     pub member_limit: u32,
+    /// How it controls what the members do.
+    pub control: Control,
+}
+
+/// How a supervisor controls what the members do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// The application has a policy: nothing takes effect before it was asked.
+    pub judges: bool,
+    /// The application has a handler for what members ask.
+    pub answers: bool,
+    /// How long a member that was told to stop may take; `None`: for ever.
+    pub stop_limit: Option<Duration>,
+    /// The office is left to a newer version of the program.
+    pub yields: bool,
+    /// In whose favour somebody has resigned before: nobody does so twice.
+    pub heirs: BTreeSet<InstanceId>,
 }
 
 /// The supervisor's state. It never outlives the reign.

@@ -16,7 +16,7 @@ use super::outbox::Flushed;
 use super::presence::RollCall;
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, lock, spawn, warden};
-use crate::coordinator::supervisor::{self, LinkId, Output, StepDown, Supervisor};
+use crate::coordinator::supervisor::{self, Control, LinkId, Output, StepDown, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
 use crate::ident::InstanceId;
@@ -142,6 +142,7 @@ impl Reign {
             pid,
             window_limit: settings.window_limit,
             member_limit: settings.member_limit,
+            control: Control::default(),
         });
         let core = Core {
             machine,
@@ -323,6 +324,8 @@ impl Reign {
                         log::warn!("leaving the office to another: {}", sentence(why));
                         core.ended = Some(Ended::SteppedDown);
                     }
+                    // Nobody has said that there is a policy, a handler or an heir.
+                    Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => {}
                 }
             }
         }

@@ -12,14 +12,8 @@ impl Message for ToSupervisor {
         match self {
             Self::Hello(hello) => whole(out, kind::HELLO, hello),
             Self::Join(join) => whole(out, kind::JOIN, join),
-            Self::Names(sort, ids) => append(out, kind::NAMES, |to| {
-                sort.put(to);
-                ids.put(to);
-            }),
-            Self::Departed(id, reason) => append(out, kind::DEPARTED, |to| {
-                id.put(to);
-                reason.put(to);
-            }),
+            Self::Names(sort, ids) => both(out, kind::NAMES, sort, ids),
+            Self::Departed(id, reason) => both(out, kind::DEPARTED, id, reason),
             Self::Held(claim) => whole(out, kind::HELD, claim),
             Self::Wants(claim) => whole(out, kind::WANTS, claim),
             Self::ClaimsEnd => append(out, kind::CLAIMS_END, nothing),
@@ -38,6 +32,9 @@ impl Message for ToSupervisor {
             Self::StateEnd => append(out, kind::STATE_END, nothing),
             Self::Inquire(request) => whole(out, kind::INQUIRE, request),
             Self::Survey(number) => whole(out, kind::SURVEY, number),
+            Self::Post(post) => whole(out, kind::POST, post),
+            Self::Ask(ask) => whole(out, kind::ASK, ask),
+            Self::Command(command) => whole(out, kind::COMMAND, command),
         }
     }
 
@@ -67,6 +64,9 @@ impl Message for ToSupervisor {
             kinds::STATE_END => Self::StateEnd,
             kinds::INQUIRE => Self::Inquire(Part::take(&mut from)?),
             kinds::SURVEY => Self::Survey(Part::take(&mut from)?),
+            kinds::POST => Self::Post(Part::take(&mut from)?),
+            kinds::ASK => Self::Ask(Part::take(&mut from)?),
+            kinds::COMMAND => Self::Command(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)
@@ -80,38 +80,20 @@ impl Message for ToMember {
             Self::Refused(refusal) => whole(out, kind::REFUSED, refusal),
             Self::Forfeited => append(out, kind::FORFEITED, nothing),
             Self::Entries(entries) => whole(out, kind::ENTRIES, entries),
-            Self::Names(sort, ids) => append(out, kind::NAMES, |to| {
-                sort.put(to);
-                ids.put(to);
-            }),
+            Self::Names(sort, ids) => both(out, kind::NAMES, sort, ids),
             Self::Welcome(welcome) => whole(out, kind::WELCOME, welcome),
             Self::Opened(opened) => whole(out, kind::OPENED, opened),
             Self::Delta(delta) => whole(out, kind::DELTA, delta),
             Self::Queued(queued) => whole(out, kind::QUEUED, queued),
             Self::Grant(grant) => whole(out, kind::GRANT, grant),
-            Self::Token(request, token) => append(out, kind::TOKEN, |to| {
-                request.put(to);
-                token.put(to);
-            }),
+            Self::Token(request, token) => both(out, kind::TOKEN, request, token),
             Self::Lost(request) => whole(out, kind::LOST, request),
-            Self::Denied(request, reason) => append(out, kind::DENIED, |to| {
-                request.put(to);
-                reason.put(to);
-            }),
+            Self::Denied(request, reason) => both(out, kind::DENIED, request, reason),
             Self::Value(value) => whole(out, kind::VALUE, value),
-            Self::Stored(request, stamp) => append(out, kind::STORED, |to| {
-                request.put(to);
-                stamp.put(to);
-            }),
-            Self::Conflict(request, stamp) => append(out, kind::CONFLICT, |to| {
-                request.put(to);
-                stamp.put(to);
-            }),
+            Self::Stored(request, stamp) => both(out, kind::STORED, request, stamp),
+            Self::Conflict(request, stamp) => both(out, kind::CONFLICT, request, stamp),
             Self::Complete(generation) => whole(out, kind::COMPLETE, generation),
-            Self::Go(request, leader) => append(out, kind::GO, |to| {
-                request.put(to);
-                leader.put(to);
-            }),
+            Self::Go(request, leader) => both(out, kind::GO, request, leader),
             Self::Leave(sort) => whole(out, kind::LEAVE, sort),
             Self::Ping(number) => whole(out, kind::PING, number),
             Self::Pong(number) => whole(out, kind::PONG, number),
@@ -121,6 +103,13 @@ impl Message for ToMember {
             Self::Locks(rows) => whole(out, kind::LOCKS, rows),
             Self::Surveyed(number) => whole(out, kind::SURVEYED, number),
             Self::Base(token) => whole(out, kind::BASE, token),
+            Self::Message(from, bytes) => both(out, kind::MESSAGE, from, bytes),
+            Self::Delivered(request, count) => both(out, kind::DELIVERED, request, count),
+            Self::Undelivered(request) => whole(out, kind::UNDELIVERED, request),
+            Self::Reply(request, bytes) => both(out, kind::REPLY, request, bytes),
+            Self::Failed(request, reason) => both(out, kind::FAILED, request, reason),
+            Self::Command(order) => whole(out, kind::COMMAND, order),
+            Self::Evicted => append(out, kind::EVICTED, nothing),
         }
     }
 
@@ -154,6 +143,13 @@ impl Message for ToMember {
             kinds::LOCKS => Self::Locks(Part::take(&mut from)?),
             kinds::SURVEYED => Self::Surveyed(Part::take(&mut from)?),
             kinds::BASE => Self::Base(Part::take(&mut from)?),
+            kinds::MESSAGE => Self::Message(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::DELIVERED => Self::Delivered(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::UNDELIVERED => Self::Undelivered(Part::take(&mut from)?),
+            kinds::REPLY => Self::Reply(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::FAILED => Self::Failed(Part::take(&mut from)?, Part::take(&mut from)?),
+            kinds::COMMAND => Self::Command(Part::take(&mut from)?),
+            kinds::EVICTED => Self::Evicted,
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)
@@ -163,6 +159,14 @@ impl Message for ToMember {
 /// Appends a frame whose body is this one part.
 fn whole(out: &mut Vec<u8>, kind: u8, part: &impl Part) {
     append(out, kind, |to| part.put(to));
+}
+
+/// Appends a frame whose body is these two parts.
+fn both(out: &mut Vec<u8>, kind: u8, first: &impl Part, second: &impl Part) {
+    append(out, kind, |to| {
+        first.put(to);
+        second.put(to);
+    });
 }
 
 /// The body of a message that its kind says in full.

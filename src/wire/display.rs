@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::message::{
-    Abandoned, EndReason, Hello, LeaveSort, Mode, NameSort, Purpose, Refusal, Standing, ToMember, ToSupervisor, Value,
-    ViewHead, Want,
+    Abandoned, EndReason, Hello, LeaveSort, Mode, NameSort, Order, Purpose, Refusal, Standing, ToMember, ToSupervisor,
+    Value, ViewHead, Want,
 };
+use crate::ident::InstanceId;
 
 impl fmt::Display for ToSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,6 +58,11 @@ impl fmt::Display for ToSupervisor {
             Self::StateEnd => f.write_str("state end"),
             Self::Inquire(request) => write!(f, "inquire #{request}"),
             Self::Survey(number) => write!(f, "survey {number}"),
+            Self::Post(post) => write!(f, "post #{} to {} {} bytes", post.request, Whom(post.to), post.bytes.len()),
+            Self::Ask(ask) => write!(f, "ask #{} {} bytes", ask.request, ask.bytes.len()),
+            Self::Command(command) => {
+                write!(f, "command #{} to {} {}", command.request, Whom(command.to), command.order)
+            }
         }
     }
 }
@@ -98,6 +104,7 @@ impl fmt::Display for ToMember {
             Self::Go(request, leader) => write!(f, "go #{request}{}", if *leader { " as leader" } else { "" }),
             Self::Leave(LeaveSort::Leaving) => f.write_str("leave group"),
             Self::Leave(LeaveSort::Resigning) => f.write_str("leave office"),
+            Self::Leave(LeaveSort::ResigningFor(heir)) => write!(f, "leave office to {heir}"),
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
             Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),
@@ -106,6 +113,36 @@ impl fmt::Display for ToMember {
             Self::Locks(rows) => write!(f, "locks {}", rows.len()),
             Self::Surveyed(number) => write!(f, "surveyed {number}"),
             Self::Base(token) => write!(f, "base {token}"),
+            Self::Message(from, bytes) => write!(f, "message from {from} {} bytes", bytes.len()),
+            Self::Delivered(request, count) => write!(f, "delivered #{request} to {count}"),
+            Self::Undelivered(request) => write!(f, "undelivered #{request}"),
+            Self::Reply(request, bytes) => write!(f, "reply #{request} {} bytes", bytes.len()),
+            Self::Failed(request, reason) => write!(f, "failed #{request} {reason:?}"),
+            Self::Command(order) => write!(f, "command {order}"),
+            Self::Evicted => f.write_str("evicted"),
+        }
+    }
+}
+
+/// Whom something is for.
+struct Whom(Option<InstanceId>);
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => write!(f, "{id}"),
+            None => f.write_str("all"),
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pause => f.write_str("pause"),
+            Self::Resume => f.write_str("resume"),
+            Self::Stop => f.write_str("stop"),
+            Self::Custom(bytes) => write!(f, "custom {} bytes", bytes.len()),
         }
     }
 }

@@ -18,9 +18,9 @@ pub const LIMIT_BEFORE_TRUST: usize = 4 * 1024;
 
 /// The highest length field from a trusted peer.
 ///
-/// Large enough for a state value that is worth sharing and for a view of 200 entries with full payloads, so that most
+/// Large enough for a state value or a message of 1 MiB with its name and its numbers, and for a view of 200 entries with full payloads, so that most
 /// views are one frame; small enough that a thousand peers in the middle of one each are no danger to the machine.
-pub const LIMIT_AFTER_TRUST: usize = 1024 * 1024;
+pub const LIMIT_AFTER_TRUST: usize = 1024 * 1024 + 4096;
 
 /// A message of one direction: its frames, written and read.
 pub trait Message: Sized {

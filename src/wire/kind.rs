@@ -27,6 +27,9 @@ pub(super) mod to_supervisor {
     pub(in crate::wire) const STATE_END: u8 = 20;
     pub(in crate::wire) const INQUIRE: u8 = 21;
     pub(in crate::wire) const SURVEY: u8 = 22;
+    pub(in crate::wire) const POST: u8 = 23;
+    pub(in crate::wire) const ASK: u8 = 24;
+    pub(in crate::wire) const COMMAND: u8 = 25;
 }
 
 /// What the supervisor says.
@@ -57,4 +60,11 @@ pub(super) mod to_member {
     pub(in crate::wire) const LOCKS: u8 = 87;
     pub(in crate::wire) const SURVEYED: u8 = 88;
     pub(in crate::wire) const BASE: u8 = 89;
+    pub(in crate::wire) const MESSAGE: u8 = 90;
+    pub(in crate::wire) const DELIVERED: u8 = 91;
+    pub(in crate::wire) const UNDELIVERED: u8 = 92;
+    pub(in crate::wire) const REPLY: u8 = 93;
+    pub(in crate::wire) const FAILED: u8 = 94;
+    pub(in crate::wire) const COMMAND: u8 = 95;
+    pub(in crate::wire) const EVICTED: u8 = 96;
 }

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Tag, Ticket, Token};
 
+mod control;
+
+pub use self::control::{Ask, Command, Order, Post};
+
 /// What a member or an observer says to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToSupervisor {
@@ -51,6 +55,12 @@ pub enum ToSupervisor {
     Inquire(Request),
     /// Asks who holds what and who waits for it.
     Survey(u64),
+    /// A message of the application for one other or all others.
+    Post(Post),
+    /// A question of the application to the supervisor's handler.
+    Ask(Ask),
+    /// A command for one other or all others.
+    Command(Command),
 }
 
 /// What the supervisor says to a member or an observer.
@@ -108,6 +118,20 @@ pub enum ToMember {
     Surveyed(u64),
     /// The reign's token base has risen.
     Base(Token),
+    /// A message of the application, and whose.
+    Message(InstanceId, Arc<[u8]>),
+    /// A message or a command has reached the kernels of so many instances.
+    Delivered(Request, u32),
+    /// The one that a message or a command was for is not there. Nothing was written to anybody.
+    Undelivered(Request),
+    /// What the handler answered.
+    Reply(Request, Arc<[u8]>),
+    /// The handler has no answer, and why.
+    Failed(Request, Box<str>),
+    /// A command.
+    Command(Order),
+    /// The entry ends although the member is there: it was told to stop and did not. All it held is lost.
+    Evicted,
 }
 
 /// Who forfeited everything, and under which tag the kernel showed its membership then.
@@ -409,6 +433,8 @@ pub enum LeaveSort {
     Leaving,
     /// It stays as a subordinate.
     Resigning,
+    /// It stays as a subordinate, and this one is to have the office: a newer version of the program.
+    ResigningFor(InstanceId),
 }
 
 /// A write to the state.

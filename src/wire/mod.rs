@@ -32,8 +32,9 @@
 //! | `stamp` | epoch, u64: a version of the registry, of the state, or of a state value; all zero: none |
 //! | `resource` | u8 kind: 0 mutex, 1 rwlock, 2 semaphore, 3 once, 4 value; name |
 //! | `ticket` | epoch, u64: a place in a queue |
+//! | `order` | u8: 0 pause; 1 resume; 2 stop; 3 custom, then a value |
 //! | `reason` | a text of at most 1024 bytes, for people |
-//! | `value` | bytes, at most [`VALUE_LIMIT`] |
+//! | `value` | bytes of the application, at most [`VALUE_LIMIT`] |
 //! | `end` | u8: 0 left, 1 failed, 2 evicted |
 //! | `sort` | u8: 0 known (in the last closed view), 1 heard (during an open window) |
 //! | `mode` | u8: 0 exclusive; 1 shared; 2 permits, then u32 count, at least 1, and u32 limit |
@@ -50,7 +51,7 @@
 //! # Bounds and errors
 //!
 //! A length is at most 4 KiB ([`LIMIT_BEFORE_TRUST`](frame::LIMIT_BEFORE_TRUST)) until the peer is trusted, then at
-//! most 1 MiB ([`LIMIT_AFTER_TRUST`](frame::LIMIT_AFTER_TRUST)). With trust sort 0, the only one yet, the supervisor
+//! most 1 MiB and 4 KiB ([`LIMIT_AFTER_TRUST`](frame::LIMIT_AFTER_TRUST)). With trust sort 0, the only one yet, the supervisor
 //! trusts the client with the client's first frame, its Hello, and the client trusts the supervisor from the beginning:
 //! the first frame to the client may be a whole view. The length is judged when its four bytes have arrived, a text or
 //! bytes before they are copied, a count against the bytes behind it before room is made for the list.
@@ -101,8 +102,11 @@
 //! The Values after the Welcome or Opened that carries a view are the writes of the reign, each numbered by one more than
 //! the one before, the first by one more than the view says. Those before it are in no order and count only with it.
 //!
-//! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Put, Survey, Ping, Pong and Leave. The answer is that to a
-//! newcomer.
+//! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Put, Survey, Post, Ask, Command, Cancel, Ping, Pong and Leave.
+//! The answer is that to a newcomer.
+//!
+//! Post, Ask and Command are said once, on a connection that has a view, and never again: what was said and not answered
+//! when the connection ends is done or not.
 //!
 //! # From the client
 //!
@@ -134,8 +138,8 @@
 //!
 //! **8 Acquire**: want. From a member that wants a grant. Grant, Queued or Denied follows, after Queued a Grant.
 //!
-//! **9 Cancel**: request. From a member that no longer waits for the request. No answer; if a Grant crosses it, Decline
-//! follows.
+//! **9 Cancel**: request. From whoever no longer waits for the request: an Acquire, an Arrive, a Post, an Ask. No answer;
+//! if a Grant crosses it, Decline follows. What has begun by then goes on.
 //!
 //! **10 Release**: request. From a holder that took the grant and is done. No answer.
 //!
@@ -176,6 +180,15 @@
 //! **22 Survey**: u64, which rises with every Survey of an instance. From a member or an observer. Locks\*, and Surveyed
 //! with the number or a higher one follow. One that was not answered is said again after the next Opened or Welcome.
 //!
+//! **23 Post**: request, option id, value. From a member or an observer with a view: a message for this one, or for all
+//! others. Delivered, Undelivered, Interrupted or Denied follows. Those of one sender reach each recipient in their order.
+//!
+//! **24 Ask**: request, value. From a member or an observer with a view: a question for the application's handler at the
+//! supervisor. Reply, Failed or Denied follows. Those that wait are heard in their order, and answered in any.
+//!
+//! **25 Command**: request, option id, order. From an observer with a view: for this one, or for all. Delivered,
+//! Undelivered, Interrupted or Denied follows. A member says no such thing; it is denied.
+//!
 //! # From the supervisor
 //!
 //! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
@@ -207,7 +220,7 @@
 //!
 //! **74 Lost**: request. *Frozen.* To a holder: its grant was revoked. No answer.
 //!
-//! **75 Denied**: request, reason. To a member: the request is refused and nothing was queued.
+//! **75 Denied**: request, reason. To whoever asked: the request is refused and nothing came of it.
 //!
 //! **76 Value**: as 13. To every connection that has a view: this is the key's value now. Before the Stored of its
 //! writer. Before a Welcome or Opened: a part of the state, or of what the member lacks of it.
@@ -223,7 +236,9 @@
 //! lets it pass. At most one of a generation leads: the first in the list, or the next if that one ended or gave up
 //! before any Go was written.
 //!
-//! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate. The end of the connection follows.
+//! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate, 2 it stays and leaves the office to a
+//! newer version of the program, then its id. The end of the connection follows. The others give that one 100 ms to bind
+//! the port before they try, unless its presence ends, and no supervisor resigns in its favour again.
 //!
 //! **82 Ping**: u64. To a member for which somebody has waited too long. Pong with the number follows.
 //!
@@ -236,7 +251,8 @@
 //! have arrived: Value\*, StateEnd follow.
 //!
 //! **86 Interrupted**: request. To a writer that said a Put again: the key has another version than then, by another
-//! write, so that it is unknown whether this one was done.
+//! write, so that it is unknown whether this one was done. To the sender of a message: the connection of the one that it
+//! was for ended while it was on its way.
 //!
 //! **87 Locks**: list row. A part of the answer to a Survey. Rows of the same resource in a row belong together.
 //!
@@ -245,6 +261,23 @@
 //!
 //! **89 Base**: token. To every member that has a view: the token base of the reign is this now. Tokens more than 2^20
 //! above the base before are given only when this was written to everyone welcomed before.
+//!
+//! **90 Message**: id of the sender, value. To a member. No answer.
+//!
+//! **91 Delivered**: request, u32 recipients. To the sender of a Post or a Command: it has reached the kernels of so many.
+//!
+//! **92 Undelivered**: request. To the sender of a Post or a Command: the one that it was for is not connected, and nothing
+//! was written.
+//!
+//! **93 Reply**: request, value. To the asker: what the handler answered.
+//!
+//! **94 Failed**: request, reason. To the asker: the handler ran and has no answer.
+//!
+//! **95 Command**: order. To a member. Pause and Resume come behind the Delta that says the same of its entry, and that
+//! is what counts: the member names itself paused to the next supervisor. After Stop, Leave or Evicted follows.
+//!
+//! **96 Evicted**: nothing. To a member that was told to stop and did not in time: it has lost all it held, and its entry
+//! ends. The end of the connection follows, and the member does not come again.
 
 pub mod frame;
 #[doc(hidden)]
@@ -271,8 +304,8 @@ pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids, chunk_rows};
 /// The version of the wire that this build speaks. It changes with every change that another build would misread.
 pub const WIRE_VERSION: u16 = 1;
 
-/// The largest state value, in bytes: with its key and its numbers it fits a frame.
-pub const VALUE_LIMIT: usize = frame::LIMIT_AFTER_TRUST - 1024;
+/// The largest state value, message, question or reply, in bytes: with its key and its numbers it fits a frame.
+pub const VALUE_LIMIT: usize = 1024 * 1024;
 
 /// The longest reason, in bytes. What is longer is cut short when it is sent.
 pub const REASON_LIMIT: usize = 1024;

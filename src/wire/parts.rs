@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::codec::{Part, Reader, Writer};
 use super::error::DecodeError;
 use super::message::{
-    Abandoned, Arrive, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello, HolderRow, Holding, Join,
-    LeaveSort, LockRow, Mode, NameSort, Opened, Profile, Purpose, Put, Queued, Refusal, Standing, Trust, Value,
-    ViewHead, WaiterRow, Want, WantClaim, Welcome,
+    Abandoned, Arrive, Ask, Command, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello, HolderRow, Holding,
+    Join, LeaveSort, LockRow, Mode, NameSort, Opened, Order, Post, Profile, Purpose, Put, Queued, Refusal, Standing,
+    Trust, Value, ViewHead, WaiterRow, Want, WantClaim, Welcome,
 };
 use super::{MAGIC, REASON_LIMIT, VALUE_LIMIT, WIRE_VERSION};
 use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
@@ -90,7 +90,6 @@ choices! {
     NameSort = "sort of names" { Known = 0, Heard = 1, }
     EndReason = "end reason" { Left = 0, Failed = 1, Evicted = 2, }
     Standing = "standing" { Active = 0, Paused = 1, Hung = 2, Aside = 3, }
-    LeaveSort = "sort of leave" { Leaving = 0, Resigning = 1, }
 }
 
 /// Structs that are their fields in this order.
@@ -129,6 +128,9 @@ records! {
     Generation = "generation" { name: Name, number: Stamp, waiters: Vec<(InstanceId, Request)>, }
     LockRow = "lock" { name: Resource, limit: Option<u32>, holders: Vec<HolderRow>, waiters: Vec<WaiterRow>, }
     HolderRow = "holder" { who: InstanceId, mode: Mode, token: Token, since: u64, }
+    Post = "message" { request: Request, to: Option<InstanceId>, bytes: Arc<[u8]>, }
+    Ask = "question" { request: Request, bytes: Arc<[u8]>, }
+    Command = "command" { request: Request, to: Option<InstanceId>, order: Order, }
     WaiterRow = "waiter" { who: InstanceId, mode: Mode, }
 }
 
@@ -160,9 +162,9 @@ impl Part for Ticket {
     }
 }
 
-/// The bytes of a state value.
+/// Bytes of the application: a state value, a message.
 impl Part for Arc<[u8]> {
-    const FIELD: &'static str = "state value";
+    const FIELD: &'static str = "bytes";
     const MIN: usize = 4;
 
     fn put(&self, to: &mut Writer<'_>) {
@@ -367,6 +369,58 @@ impl Part for Welcome {
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { supervisor: Part::take(from)?, pid: from.u32("pid")?, view: Part::take(from)? })
+    }
+}
+
+impl Part for LeaveSort {
+    const FIELD: &'static str = "sort of leave";
+    const MIN: usize = 1;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Leaving => to.u8(0),
+            Self::Resigning => to.u8(1),
+            Self::ResigningFor(heir) => {
+                to.u8(2);
+                heir.put(to);
+            }
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match from.u8(Self::FIELD)? {
+            0 => Ok(Self::Leaving),
+            1 => Ok(Self::Resigning),
+            2 => Part::take(from).map(Self::ResigningFor),
+            other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+        }
+    }
+}
+
+impl Part for Order {
+    const FIELD: &'static str = "order";
+    const MIN: usize = 1;
+
+    fn put(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Pause => to.u8(0),
+            Self::Resume => to.u8(1),
+            Self::Stop => to.u8(2),
+            Self::Custom(bytes) => {
+                to.u8(3);
+                bytes.put(to);
+            }
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match from.u8(Self::FIELD)? {
+            0 => Ok(Self::Pause),
+            1 => Ok(Self::Resume),
+            2 => Ok(Self::Stop),
+            3 => Part::take(from).map(Self::Custom),
+            other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::supervisor::{LinkId, Settings, Supervisor};
+use super::super::supervisor::{Control, LinkId, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
@@ -181,6 +181,7 @@ fn a_supervisor_bears_whatever_its_peers_say() {
             pid: 1,
             window_limit: Some(Supervisor::SLICE * 2),
             member_limit: 3,
+            control: Control::default(),
         };
         let roll = match c.below(3) {
             0 => RollCall::Somebody(true),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::supervisor::{LinkId, Output, Settings, Supervisor};
+use super::super::supervisor::{Control, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
 use super::{Clock, Fault, PERMITS, SEMAPHORE};
@@ -163,6 +163,7 @@ impl World {
             pid: 1,
             window_limit: Some(Supervisor::SLICE * config.slices),
             member_limit: 100,
+            control: Control::default(),
         };
         let supervisor = Supervisor::with_rules(settings, config.rules);
         self.at(i).supervisor = Some(Box::new(supervisor));
@@ -249,6 +250,7 @@ impl World {
                     }
                 }
                 Output::StepDown(_) => self.at(i).retiring = Some(Retiring::Stays),
+                Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => panic!("nobody controls here"),
             }
         }
         let me = self.at(i).session.id();

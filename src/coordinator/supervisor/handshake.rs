@@ -145,9 +145,8 @@ impl Supervisor {
         }
         self.outputs.push(Output::Watch(vec![link]));
         self.grants.back(id, submission.held, submission.wants);
-        self.grants.set_ready(id, true);
         self.barriers.bring(id, submission.completed);
-        self.barriers.set_ready(id, true);
+        self.refresh_ready(id);
     }
 
     pub(super) fn forfeit(&mut self, link: LinkId, id: InstanceId) {
@@ -162,7 +161,7 @@ pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::super::super::window::RollCall;
-    use super::super::Settings;
+    use super::super::{Control, Settings};
     use super::*;
     use crate::ident::{Attempt, Epoch, Name, Tag, Token};
     use crate::wire::message::{Profile, ToSupervisor, Trust};
@@ -221,7 +220,8 @@ pub(super) mod tests {
     #[test]
     fn a_group_of_one_has_a_seat_for_its_supervisor() {
         let me = InstanceId::new(1);
-        let settings = Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 1 };
+        let settings =
+            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 1, control: Control::default() };
         let mut supervisor = Supervisor::new(settings);
         supervisor.called(RollCall::Everyone(BTreeSet::from([(me, Tag::new(1))])));
         say_hello(&mut supervisor, LinkId::LOCAL, 1, &[]);
@@ -233,7 +233,8 @@ pub(super) mod tests {
     #[test]
     fn a_newcomer_does_not_take_the_seat_of_a_survivor_that_is_still_awaited() {
         let me = InstanceId::new(1);
-        let settings = Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 2 };
+        let settings =
+            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 2, control: Control::default() };
         let mut supervisor = Supervisor::new(settings);
         let roll = [(me, Tag::new(1)), (InstanceId::new(2), Tag::new(2))];
         supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));

@@ -63,9 +63,14 @@ impl Supervisor {
                 }
             }
             LinkState::Observer { id, welcomed } => match frame {
-                ToSupervisor::Put(put) if *welcomed => {
+                frame @ (ToSupervisor::Put(_)
+                | ToSupervisor::Post(_)
+                | ToSupervisor::Ask(_)
+                | ToSupervisor::Command(_))
+                    if *welcomed =>
+                {
                     let id = *id;
-                    self.put(link, id, put);
+                    self.admit(link, id, frame);
                 }
                 ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
                 ToSupervisor::Survey(n) => self.survey(link, n),

@@ -10,7 +10,6 @@ use crate::wire::message::{EndReason, LeaveSort, Refusal, ToMember, ToSupervisor
 impl Supervisor {
     pub(super) fn member_frame(&mut self, link: LinkId, id: InstanceId, frame: ToSupervisor) {
         match frame {
-            ToSupervisor::Acquire(want) => self.grants.acquire(id, want),
             ToSupervisor::Cancel(request) => {
                 // Locks and barriers share the numbers of requests.
                 self.grants.cancel(id, request);
@@ -22,11 +21,15 @@ impl Supervisor {
             ToSupervisor::Survey(n) => self.survey(link, n),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
-            ToSupervisor::Pong(_) => {}
-            ToSupervisor::Put(put) => self.put(link, id, put),
+            ToSupervisor::Pong(n) => self.ponged(link, id, n),
             ToSupervisor::Value(value) => self.fetched_value(link, value),
             ToSupervisor::StateEnd => self.fetched(link, id),
-            ToSupervisor::Arrive(arrive) => self.barriers.arrive(id, arrive),
+            frame @ (ToSupervisor::Acquire(_)
+            | ToSupervisor::Arrive(_)
+            | ToSupervisor::Put(_)
+            | ToSupervisor::Post(_)
+            | ToSupervisor::Ask(_)
+            | ToSupervisor::Command(_)) => self.admit(link, id, frame),
             _ => self.refuse(link, Refusal::Protocol("handshake frame after the handshake".into())),
         }
     }
@@ -65,8 +68,7 @@ impl Supervisor {
             Place::Named(_) => self.end(id, EndReason::Failed),
             Place::Here(_) => {
                 self.registry.move_to(id, Place::Aside(Duration::ZERO));
-                self.grants.set_ready(id, false);
-                self.barriers.set_ready(id, false);
+                self.refresh_ready(id);
                 self.announce(&[id], Vec::new(), None);
             }
             Place::Aside(_) => {}

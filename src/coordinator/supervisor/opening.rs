@@ -76,8 +76,7 @@ impl Supervisor {
             }
         }
         for id in self.registry.in_place(here) {
-            self.grants.set_ready(id, true);
-            self.barriers.set_ready(id, true);
+            self.refresh_ready(id);
         }
         // Fresh tokens travel before `Opened`, so that no holder is part of the reign under an old one.
         self.pass_on();
@@ -131,7 +130,7 @@ impl Supervisor {
             match &self.round {
                 Some(awaiting) if awaiting.is_empty() => self.finish_round(),
                 None if self.registry.is_anybody_parked() => self.begin_round(),
-                _ => return,
+                _ => return self.look_for_heir(),
             }
         }
     }
@@ -157,8 +156,7 @@ impl Supervisor {
         for id in &newcomers {
             if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
                 self.registry.move_to(*id, Place::Here(link));
-                self.grants.set_ready(*id, true);
-                self.barriers.set_ready(*id, true);
+                self.refresh_ready(*id);
             }
         }
         let links = self.links_of(&newcomers);

@@ -43,7 +43,7 @@ mod tests {
 
     use super::super::super::window::RollCall;
     use super::super::handshake::tests::{group, say_hello, told};
-    use super::super::{Settings, WIRE_VERSION};
+    use super::super::{Control, Settings, WIRE_VERSION};
     use super::*;
     use crate::ident::{Attempt, InstanceId, Kind, Name, Request, Resource, Tag, Token};
     use crate::wire::message::{Hello, Join, Mode, Profile, Purpose, Queued, ToSupervisor, Trust, Want};
@@ -51,7 +51,8 @@ mod tests {
     /// A supervisor, 1, whose window waits for 2.
     fn collecting() -> Supervisor {
         let me = InstanceId::new(1);
-        let settings = Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9 };
+        let settings =
+            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9, control: Control::default() };
         let mut supervisor = Supervisor::new(settings);
         let roll = [(me, Tag::new(1)), (InstanceId::new(2), Tag::new(2))];
         supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));

@@ -129,7 +129,7 @@ fn texts_and_bytes_above_their_limits_are_refused() {
     let put = |len: u32| [&[12], &[0; 8][..], &[4, 0, 1, b'k', 0, 0, 1], &len.to_be_bytes()].concat();
     assert_eq!(
         decode::<ToSupervisor>(&put(VALUE_LIMIT as u32 + 1)).err(),
-        too_long("state value", VALUE_LIMIT + 1, VALUE_LIMIT)
+        too_long("bytes", VALUE_LIMIT + 1, VALUE_LIMIT)
     );
     assert_eq!(
         decode::<ToSupervisor>(&put(VALUE_LIMIT as u32)),

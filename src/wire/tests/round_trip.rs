@@ -146,6 +146,14 @@ fn generation() -> impl Strategy<Value = Generation> {
     })
 }
 
+fn payload() -> impl Strategy<Value = Arc<[u8]>> {
+    vec(any::<u8>(), 0..40).prop_map(Arc::from)
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Pause), Just(Order::Resume), Just(Order::Stop), payload().prop_map(Order::Custom)]
+}
+
 fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
     use ToSupervisor as M;
     let purpose = prop_oneof![Just(Purpose::Member), Just(Purpose::Observer)];
@@ -181,6 +189,13 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         Just(M::StateEnd),
         request().prop_map(M::Inquire),
         any::<u64>().prop_map(M::Survey),
+        (request(), option::of(id()), payload()).prop_map(|(request, to, bytes)| M::Post(Post { request, to, bytes })),
+        (request(), payload()).prop_map(|(request, bytes)| M::Ask(Ask { request, bytes })),
+        (request(), option::of(id()), order()).prop_map(|(request, to, order)| M::Command(Command {
+            request,
+            to,
+            order
+        })),
     ]
 }
 
@@ -193,6 +208,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Slow),
         Just(Refusal::Leaving),
     ]
+}
+
+fn leave() -> impl Strategy<Value = LeaveSort> {
+    prop_oneof![Just(LeaveSort::Leaving), Just(LeaveSort::Resigning), id().prop_map(LeaveSort::ResigningFor)]
 }
 
 fn to_member() -> impl Strategy<Value = ToMember> {
@@ -239,7 +258,7 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         (request(), stamp()).prop_map(|(request, stamp)| M::Conflict(request, stamp)),
         generation().prop_map(M::Complete),
         (request(), any::<bool>()).prop_map(|(request, leader)| M::Go(request, leader)),
-        prop_oneof![Just(LeaveSort::Leaving), Just(LeaveSort::Resigning)].prop_map(M::Leave),
+        leave().prop_map(M::Leave),
         any::<u64>().prop_map(M::Ping),
         any::<u64>().prop_map(M::Pong),
         vec(forfeit(), 0..40).prop_map(M::Forfeits),
@@ -248,6 +267,13 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         vec(lock(), 0..6).prop_map(M::Locks),
         any::<u64>().prop_map(M::Surveyed),
         token().prop_map(M::Base),
+        (id(), payload()).prop_map(|(from, bytes)| M::Message(from, bytes)),
+        (request(), any::<u32>()).prop_map(|(request, count)| M::Delivered(request, count)),
+        request().prop_map(M::Undelivered),
+        (request(), payload()).prop_map(|(request, bytes)| M::Reply(request, bytes)),
+        (request(), text(1024)).prop_map(|(request, reason)| M::Failed(request, reason.into())),
+        order().prop_map(M::Command),
+        Just(M::Evicted),
     ]
 }
 

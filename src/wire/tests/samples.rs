@@ -120,6 +120,11 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
         M::StateEnd,
         M::Inquire(REQUEST),
         M::Survey(3),
+        M::Post(Post { request: REQUEST, to: Some(OTHER), bytes: [1, 2].into() }),
+        M::Post(Post { request: REQUEST, to: None, bytes: [].into() }),
+        M::Ask(Ask { request: REQUEST, bytes: [3; 9].into() }),
+        M::Command(Command { request: REQUEST, to: Some(OTHER), order: Order::Pause }),
+        M::Command(Command { request: REQUEST, to: None, order: Order::Custom([4].into()) }),
     ]
 }
 
@@ -161,6 +166,7 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Go(REQUEST, true),
         M::Leave(LeaveSort::Leaving),
         M::Leave(LeaveSort::Resigning),
+        M::Leave(LeaveSort::ResigningFor(OTHER)),
         M::Ping(1),
         M::Pong(2),
         M::Forfeits(vec![(OTHER, Tag::new(0x41))]),
@@ -170,5 +176,14 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Locks(vec![lock()]),
         M::Surveyed(3),
         M::Base(TOKEN),
+        M::Message(OTHER, [5; 3].into()),
+        M::Delivered(REQUEST, 8),
+        M::Undelivered(REQUEST),
+        M::Reply(REQUEST, [].into()),
+        M::Failed(REQUEST, "the handler panicked".into()),
+        M::Command(Order::Resume),
+        M::Command(Order::Stop),
+        M::Command(Order::Custom([6].into())),
+        M::Evicted,
     ]
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::super::super::rules::Rules;
 use super::super::super::session::{Effect, Notice, Session};
 use super::super::super::window::RollCall;
-use super::super::{Output, Settings, Supervisor};
+use super::super::{Control, Output, Settings, Supervisor};
 use super::*;
 use crate::ident::{Kind, Name, Tag};
 use crate::wire::message::{Mode, Profile, ToSupervisor};
@@ -54,6 +54,7 @@ impl Net {
             pid: 1,
             window_limit: Some(Supervisor::SLICE),
             member_limit: 9,
+            control: Control::default(),
         };
         let mut supervisor = Supervisor::with_rules(settings, rules);
         // Everyone shows another membership in every reign.
@@ -123,6 +124,7 @@ impl Net {
                     Output::Send(link, frame) => self.put_out(link, frame),
                     Output::Cast(links, frame) => links.into_iter().for_each(|link| self.put_out(link, frame.clone())),
                     Output::Watch(_) | Output::Close(_) | Output::Cut(_) | Output::StepDown(_) => {}
+                    Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => panic!("nobody controls here"),
                 }
             }
         }

@@ -1,0 +1,131 @@
+//! What an application decides as supervisor: what the others may do, what it answers them, what it commands.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::entry::Entry;
+use crate::ident::{InstanceId, Kind, Name};
+use crate::sync::Mode;
+use crate::wire::message::Order;
+
+/// What an instance wants to do: the policy is asked before it takes effect. See [`crate::Group::policy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Have a lock, permits, or the right to do something once.
+    Acquire {
+        /// What kind of lock.
+        kind: Kind,
+        /// Its name.
+        name: Name,
+        /// How.
+        mode: Mode,
+    },
+    /// Wait at a barrier.
+    Arrive {
+        /// Its name.
+        name: Name,
+        /// For how many it waits.
+        parties: u32,
+    },
+    /// Write a value of the state, the limit of a semaphore, or the result of what is done once.
+    Write {
+        /// Which of them.
+        kind: Kind,
+        /// The key.
+        name: Name,
+        /// The bytes; `None` deletes.
+        bytes: Option<Arc<[u8]>>,
+    },
+    /// Send a message to one other instance.
+    Send {
+        /// Whom.
+        to: InstanceId,
+        /// What it says.
+        bytes: Arc<[u8]>,
+    },
+    /// Send a message to all others.
+    Broadcast {
+        /// What it says.
+        bytes: Arc<[u8]>,
+    },
+    /// Ask the supervisor's handler.
+    Request {
+        /// What it says.
+        bytes: Arc<[u8]>,
+    },
+    /// Command something, as an observer.
+    Command {
+        /// Whom; `None`: everybody.
+        to: Option<InstanceId>,
+        /// What.
+        command: Command,
+    },
+}
+
+/// What a policy says. See [`crate::Group::policy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there is nothing between yes and no")]
+pub enum Verdict {
+    /// It may be done.
+    Allow,
+    /// It is refused, and why: [`crate::Error::Denied`]. At most 1024 bytes of the reason travel.
+    Deny(String),
+}
+
+/// What a supervisor tells an instance to do. See [`crate::Instance::command`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Whatever it asks for from now on stays queued, also under the next supervisor. It keeps what it holds.
+    Pause,
+    /// The end of the pause.
+    Resume,
+    /// Leave the group. Who has not left after [`crate::Group::stop_limit`] is evicted.
+    Stop,
+    /// Something that the application knows, at most 1 MiB.
+    Custom(Arc<[u8]>),
+}
+
+/// What an instance asks the supervisor's handler. See [`crate::Group::on_request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// Who asks.
+    pub from: Entry,
+    /// What it says.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Command {
+    /// The command as it travels.
+    pub(crate) fn order(self) -> Order {
+        match self {
+            Self::Pause => Order::Pause,
+            Self::Resume => Order::Resume,
+            Self::Stop => Order::Stop,
+            Self::Custom(bytes) => Order::Custom(bytes),
+        }
+    }
+
+    /// The command that travelled as this.
+    pub(crate) fn from_wire(order: Order) -> Self {
+        match order {
+            Order::Pause => Self::Pause,
+            Order::Resume => Self::Resume,
+            Order::Stop => Self::Stop,
+            Order::Custom(bytes) => Self::Custom(bytes),
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pause => f.write_str("pause"),
+            Self::Resume => f.write_str("resume"),
+            Self::Stop => f.write_str("stop"),
+            Self::Custom(bytes) => write!(f, "custom command of {} bytes", bytes.len()),
+        }
+    }
+}

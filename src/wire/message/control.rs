@@ -1,0 +1,49 @@
+//! What the application says over the supervisor, and what the supervisor commands.
+
+use std::sync::Arc;
+
+use crate::ident::{InstanceId, Request};
+
+/// A message of the application, on its way to the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The sender's number for it.
+    pub request: Request,
+    /// Whom it is for; `None`: everybody else.
+    pub to: Option<InstanceId>,
+    /// What it says.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A question of the application to the handler at the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The asker's number for it.
+    pub request: Request,
+    /// What it says.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A command, on its way from an observer, or from the supervisor's own instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The number for it.
+    pub request: Request,
+    /// Whom it is for; `None`: everybody else.
+    pub to: Option<InstanceId>,
+    /// What to do.
+    pub order: Order,
+}
+
+/// What an instance is told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// What it asks for from now on stays queued. It keeps what it holds.
+    Pause,
+    /// The end of the pause.
+    Resume,
+    /// Leave the group, or be evicted.
+    Stop,
+    /// Something that the application knows.
+    Custom(Arc<[u8]>),
+}
