@@ -21,7 +21,7 @@ use crate::wire::message::Value;
 /// reads a value before its writer is told that the write is done can have read one that is gone again after the death of
 /// the supervisor.
 ///
-/// A value has up to 1 047 552 bytes, all keys and values together 4 MiB, and there are up to 16 384 keys, deleted ones
+/// A value has up to 1 MiB, all keys and values together 4 MiB, and there are up to 16 384 keys, deleted ones
 /// included.
 ///
 /// ```

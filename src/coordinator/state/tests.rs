@@ -132,7 +132,8 @@ fn a_result_is_written_once_and_a_limit_as_often_as_one_likes() {
 #[test]
 fn a_full_state_takes_only_what_makes_it_smaller() {
     let mut state = state();
-    let large = |request: u64| Put { key: key(Kind::Value, &request.to_string()), ..put(request, &[7; VALUE_LIMIT]) };
+    let large =
+        |request: u64| Put { key: key(Kind::Value, &request.to_string()), ..put(request, &[7; VALUE_LIMIT - 1024]) };
     for request in 1..=4 {
         stored(state.put(A, &large(request)));
     }
