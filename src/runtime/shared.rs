@@ -174,11 +174,13 @@ impl Shared {
     /// The connection, or the reign, has ended.
     pub(crate) fn stand_up(&self) {
         let mut state = self.state();
-        if let Some(supervisor) = state.session.supervisor() {
+        let supervisor = state.session.supervisor();
+        let effects = state.session.disconnected();
+        self.carry_out(&mut state, effects);
+        if let Some(supervisor) = supervisor {
             self.tell_end(&mut state);
             state.untold = Some((supervisor, Instant::now()));
         }
-        state.session.disconnected();
         // A winner that never reigned shows itself as a member, and is none.
         if state.session.is_fresh()
             && let Some(presence) = &mut state.presence
