@@ -7,6 +7,7 @@
 //! [`write`] and [`errand`] (who waits for an answer), [`bell`] (how it is woken), [`endpoint`] and [`presence`] (sockets), [`clock`].
 
 mod bell;
+pub(crate) mod callbacks;
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod door;
@@ -21,6 +22,7 @@ pub(crate) mod meet;
 pub(crate) mod office;
 pub(crate) mod outbox;
 pub(crate) mod peer;
+mod pool;
 pub(crate) mod presence;
 pub(crate) mod reign;
 pub(crate) mod shared;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::callbacks::Callbacks;
 use super::calls::Calls;
 use super::office::Question;
 use super::peer::Peer;
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) mechanism: Mechanism,
     pub(crate) window_limit: Option<Duration>,
     pub(crate) member_limit: u32,
+    pub(crate) stop_limit: Option<Duration>,
+    pub(crate) callbacks: Callbacks,
 }
 
 /// One instance, as all its threads see it.
@@ -115,6 +118,11 @@ impl Shared {
     /// Whether this process is a forked child of the one that joined.
     pub(crate) fn is_forked(&self) -> bool {
         self.process != std::process::id()
+    }
+
+    /// The instance, unless this is a forked child: there everything of it is the parent's.
+    pub(crate) fn unforked(&self) -> Result<&Self, Error> {
+        if self.is_forked() { Err(Error::Forked) } else { Ok(self) }
     }
 
     // ------------------------------------------------------------------------------------------ what the driver says
