@@ -15,13 +15,14 @@ use super::numbers;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
 use crate::wire::message::{
-    EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Profile, Purpose, ToMember,
-    ToSupervisor, Trust, Value,
+    EndReason, Entry, Forfeit, Hello, Holding, Join, LockRow, NameSort, Profile, Purpose, ToMember, ToSupervisor,
+    Trust, Value,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 mod arrivals;
 mod claims;
+mod heirs;
 mod replica;
 mod survey;
 mod views;
@@ -47,6 +48,7 @@ pub struct Session {
     heard: BTreeSet<InstanceId>,
     /// Ends of the present reign's that the next supervisor could not learn from the kernel.
     departed: BTreeMap<InstanceId, EndReason>,
+    heirs: heirs::Heirs,
     supervisor: Option<InstanceId>,
     predecessor: Option<InstanceId>,
     standing: Connection,
@@ -156,6 +158,7 @@ impl Session {
             forfeits: Vec::new(),
             heard: BTreeSet::new(),
             departed: BTreeMap::new(),
+            heirs: heirs::Heirs::default(),
             supervisor: None,
             predecessor: None,
             standing: Connection::Apart,
@@ -363,12 +366,7 @@ impl Session {
             }
             ToMember::Complete(generation) => self.completed(generation)?,
             ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
-            ToMember::Leave(sort) => {
-                // The successor finds its presence closed and would take that for a failure.
-                if let (LeaveSort::Leaving, Some(id)) = (sort, self.supervisor) {
-                    self.departed.insert(id, EndReason::Left);
-                }
-            }
+            ToMember::Leave(sort) => self.office_left(sort),
             ToMember::Ping(n) => effects.push(Effect::Send(ToSupervisor::Pong(n))),
             ToMember::Pong(n) => effects.push(Effect::Tell(Notice::Pong(n))),
             ToMember::Locks(rows) => self.locks(rows)?,

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) mechanism: Mechanism,
     pub(crate) window_limit: Option<Duration>,
     pub(crate) member_limit: u32,
+    /// As supervisor it leaves the office to a newer version of the program.
+    pub(crate) succession: bool,
 }
 
 /// One instance, as all its threads see it.

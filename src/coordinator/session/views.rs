@@ -46,6 +46,7 @@ impl Session {
         let old = std::mem::replace(&mut self.view, view);
         self.heard.clear();
         self.departed.clear();
+        self.forget_heirs();
         self.stamp = head.stamp;
         self.epoch = self.epoch.max(head.stamp.epoch);
         self.base = self.base.max(head.base);

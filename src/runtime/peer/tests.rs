@@ -26,6 +26,7 @@ fn greeted() -> (Shared, std::sync::Arc<Peer>, TcpStream) {
         mechanism: Mechanism::Datagram,
         window_limit: None,
         member_limit: 9,
+        succession: true,
     };
     let profile =
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
