@@ -204,8 +204,8 @@ impl Instance {
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
     /// No instance loses anything it holds. An instance of a newer [version](crate::Group::version) goes first, if there
-    /// is one and [`Group::succession`](crate::Group::succession) is on. If none of the others takes the office within a second of trying, this
-    /// instance takes it again, and that is no error.
+    /// is one and [`Group::succession`](crate::Group::succession) is on. If none of the others takes the office within a
+    /// second of trying, this instance takes it again, and that is no error.
     ///
     /// ```
     /// use bellwether::{Error, Group, Role};
@@ -224,7 +224,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupervisor`], also if the office was handed over meanwhile, [`Error::NoHeir`] if it is alone, [`Error::Left`], [`Error::Forked`].
+    /// [`Error::NotSupervisor`], also if the office was handed over meanwhile, [`Error::NoHeir`] if it is alone,
+    /// [`Error::Left`], [`Error::Forked`].
     pub fn resign(&self) -> Result<(), Error> {
         self.resign_within(None)
     }

@@ -109,10 +109,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 /// The election after the end of a connection to a supervisor, and whom it is left to.
 fn elect_again(shared: &Shared) -> (Option<InstanceId>, Election) {
     let now = clock::monotonic();
-    let session = &mut shared.state().session;
-    match session.take_reservation() {
+    let mut state = shared.state();
+    match state.session.take_reservation() {
         None => (None, Election::again(now)),
-        Some(heir) if heir == session.id() => (None, Election::first(now)),
+        Some(heir) if heir == state.session.id() => (None, Election::first(now)),
         Some(heir) => (Some(heir), Election::reserved(now)),
     }
 }
