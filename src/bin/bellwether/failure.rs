@@ -34,6 +34,13 @@ pub(crate) enum Failure {
         /// The key that was asked for.
         key: String,
     },
+    /// The one that something is for is not there, or not one.
+    Nobody {
+        /// The group that was asked.
+        group: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Standard input could not be read.
     Input(io::Error),
     /// The output could not be written.
@@ -75,6 +82,7 @@ impl fmt::Display for Failure {
             Self::NotObserved { group, error, .. } => write!(f, "cannot look into {group:?}: {error}"),
             Self::NotDone { attempted, error } => write!(f, "cannot {attempted}: {error}"),
             Self::NoValue { group, key } => write!(f, "{key:?} has no value in {group:?}"),
+            Self::Nobody { group, why } => write!(f, "in {group:?} {why}"),
             Self::Input(error) => write!(f, "cannot read the input: {error}"),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
             Self::Process { attempted, error } => write!(f, "cannot {attempted}: {error}"),

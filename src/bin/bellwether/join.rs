@@ -5,7 +5,7 @@ use std::process;
 use std::thread;
 use std::time::SystemTime;
 
-use bellwether::{Entry, Event, Instance, Name, Role};
+use bellwether::{Command, Entry, Event, Instance, Name, Role};
 use clap::Args;
 
 use crate::clock;
@@ -50,6 +50,11 @@ pub(crate) fn run(options: Options, port: Option<u16>) -> Result<(), Failure> {
     }
     for event in events {
         say(&words(&event))?;
+        if event == Event::Command(Command::Stop) {
+            // There is no work to be ended first. On a thread of its own, as the events of leaving are yet to be told.
+            let leaving = instance.clone();
+            start(move || leaving.leave())?;
+        }
     }
     say("left")
 }
@@ -60,8 +65,12 @@ fn leave_at_end_of_input(instance: Instance) -> Result<(), Failure> {
         let _ = io::stdin().lock().lines().map_while(Result::ok).find(|line| line.trim() == "q");
         instance.leave();
     };
+    start(wait)
+}
+
+fn start(work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let attempted = "start a thread".to_owned();
-    thread::Builder::new().spawn(wait).map(drop).map_err(|error| Failure::Process { attempted, error })
+    thread::Builder::new().spawn(work).map(drop).map_err(|error| Failure::Process { attempted, error })
 }
 
 fn say(line: &str) -> Result<(), Failure> {
@@ -86,6 +95,12 @@ fn words(event: &Event) -> String {
         Event::Hung { supervisor: Some(supervisor) } => format!("{supervisor}, the supervisor, does not answer"),
         Event::Hung { supervisor: None } => "whoever has the port does not answer".into(),
         Event::Forfeited { old, new } => format!("silent for too long: {old} has ended, this member goes on as {new}"),
+        Event::Message { from, bytes } => {
+            let text = plain(&String::from_utf8_lossy(bytes));
+            format!("message of {from}, {} bytes: {text}", bytes.len())
+        }
+        Event::Command(command) => format!("the supervisor commands: {command}"),
+        Event::Evicted => "told to stop and still there: evicted".into(),
         Event::PortUnusable(reason) => format!("the port is unusable at the moment: {reason}"),
         Event::Missed(count) => format!("too slow: {count} events were missed"),
         other => format!("{other:?}"),

@@ -1,4 +1,5 @@
-//! The `bellwether` command: see a group of processes elect, look into a group, write its values, join one by hand.
+//! The `bellwether` command: see a group of processes elect, look into a group, write its values, say something to its
+//! members, join one by hand.
 //!
 //! Owns the command line and the exit status: 0 done, 1 failed with a message on standard error, 2 not understood. Never
 //! does anything to a group that a program could not do through the library's public face.
@@ -13,8 +14,10 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod clock;
+mod control;
 mod demo;
 mod failure;
+mod input;
 mod join;
 mod locks;
 mod registry;
@@ -55,6 +58,23 @@ enum Task {
     /// Read, write and watch the values that the copies of a program share, without joining their group.
     State(state::Options),
 
+    /// Send a message to one instance or to all.
+    ///
+    /// It arrives as an event of the library. Done when it has reached the process; whether that reads it is its affair.
+    Send(control::Send),
+
+    /// Ask the handler at the supervisor and print its answer: the bytes and nothing else.
+    Request(control::Request),
+
+    /// Pause an instance, or all: what they ask for from now on waits. They keep what they hold.
+    Pause(control::Target),
+
+    /// End the pause of an instance, or of all.
+    Resume(control::Target),
+
+    /// Tell an instance, or all, to leave. Who has not left after some time, five seconds by default, is evicted.
+    Stop(control::Target),
+
     /// Join a group as a plain member and print what happens in it.
     ///
     /// A line `q`, or the end of input (Ctrl-D), leaves the group in an orderly way. Ctrl-C and every other signal
@@ -77,6 +97,11 @@ fn main() -> ExitCode {
         },
         Task::Status(options) => status::run(&options, port),
         Task::State(options) => state::run(options, port),
+        Task::Send(options) => control::send(options, port),
+        Task::Request(options) => control::request(options, port),
+        Task::Pause(target) => control::command(&target, bellwether::Command::Pause, port),
+        Task::Resume(target) => control::command(&target, bellwether::Command::Resume, port),
+        Task::Stop(target) => control::command(&target, bellwether::Command::Stop, port),
         Task::Join(options) => join::run(options, port),
         Task::DemoInstance(options) => demo::instance::run(options, port),
     };
@@ -137,6 +162,10 @@ mod tests {
             vec!["bellwether", "state", "put", "a", "key"],
             vec!["bellwether", "state", "put", "a", long.as_str(), "value"],
             vec!["bellwether", "state", "watch", "a", "key "],
+            vec!["bellwether", "pause", "a"],
+            vec!["bellwether", "stop"],
+            vec!["bellwether", "send", "a", "all"],
+            vec!["bellwether", "request", "a"],
             vec!["bellwether", "status", "a", "--port", "0"],
             vec!["bellwether", "status", "a", "--port", "65536"],
             vec!["bellwether", "demo", "--port", "http"],

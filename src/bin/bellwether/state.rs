@@ -1,14 +1,14 @@
 //! `bellwether state`: the values that the copies of a program share, read and written from outside.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::io::{self, Write};
 
 use bellwether::{Name, Observer, StateValue, Version};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::input;
 use crate::status::{self, PATIENCE};
 use crate::table::{Table, plain};
 
@@ -110,22 +110,9 @@ fn get(key: &Key, port: Option<u16>) -> Result<(), Failure> {
 }
 
 fn put(key: &Key, value: OsString, port: Option<u16>) -> Result<(), Failure> {
-    let bytes = match value.into_vec() {
-        dash if dash == b"-" => input()?,
-        bytes => bytes,
-    };
+    let bytes = input::bytes(value)?;
     let stored = key.group.observe(port)?.state().put_timeout(key.key.as_str(), bytes, PATIENCE);
     key.tell("write", stored)
-}
-
-/// More than any value has: what is longer is refused by the library, which says what the limit is, and need not be read
-/// to its end.
-const INPUT: u64 = 4 << 20;
-
-fn input() -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    io::stdin().lock().take(INPUT).read_to_end(&mut bytes).map_err(Failure::Input)?;
-    Ok(bytes)
 }
 
 fn list(group: &Group, port: Option<u16>) -> Result<(), Failure> {

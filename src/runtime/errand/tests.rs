@@ -6,6 +6,7 @@ use super::*;
 use crate::coordinator::session::Session;
 use crate::event::Event;
 use crate::ident::{Epoch, Name, Stamp, Token};
+use crate::runtime::callbacks::Callbacks;
 use crate::runtime::presence::Mechanism;
 use crate::runtime::shared::{Seat, Settings};
 use crate::runtime::{driver, testing};
@@ -25,7 +26,17 @@ fn shared(port: u16, purpose: Purpose) -> Arc<Shared> {
         session = session.observing();
     }
     let mechanism = Mechanism::Datagram;
-    let settings = Settings { group, port, purpose, mechanism, window_limit: None, member_limit: 9 };
+    let settings = Settings {
+        group,
+        port,
+        purpose,
+        mechanism,
+        window_limit: None,
+        member_limit: 9,
+        stop_limit: None,
+        callbacks: Callbacks::default(),
+        succession: true,
+    };
     Arc::new(Shared::new(settings, session, None))
 }
 

@@ -1,6 +1,7 @@
 //! What runs in the processes of a fleet: it does what the lines on its standard input say and reports on standard
 //! output, one numbered line each.
 
+mod control;
 mod locks;
 mod meetings;
 mod permits;
@@ -12,15 +13,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellwether::sync::Guard;
-use bellwether::{Entry, Error, Event, Group, Instance, Observer, Office, Role, Version};
+use bellwether::{Command, Entry, Error, Event, Group, Instance, Observer, Office, Role, Version};
 use crossbeam::channel::{Receiver, Sender};
 
+use self::control::Gate;
 use self::storm::Storm;
 
 /// Everything that the commands of one process share.
@@ -40,6 +42,8 @@ struct Desk {
     /// What keeps this process from opening more.
     hoard: Mutex<Vec<File>>,
     storms: Mutex<BTreeMap<String, Arc<Storm>>>,
+    /// What blocks until it is told to go on.
+    gates: Mutex<BTreeMap<String, Gate>>,
     /// The storms are to come to their ends.
     calm: AtomicBool,
     written: Mutex<u64>,
@@ -109,6 +113,12 @@ pub(super) fn run() {
                     | "delete"
                     | "tally"
                     | "scribble"
+                    | "send"
+                    | "broadcast"
+                    | "request"
+                    | "command"
+                    | "chatter"
+                    | "inquire"
             )
         ) {
             std::thread::spawn(work);
@@ -116,7 +126,7 @@ pub(super) fn run() {
             work();
         }
     }
-    std::process::exit(0);
+    process::exit(0);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -143,7 +153,9 @@ fn group(rest: &[String]) -> Result<Group, Error> {
             Some(("limit", "none")) => group.window_limit(None),
             Some(("limit", limit)) => group.window_limit(millis(limit)),
             Some(("members", limit)) => group.member_limit(limit.parse().expect("a count")),
-            Some(("succession", "off")) => group.succession(false),
+            Some(("stop", "none")) => group.stop_limit(None),
+            Some(("stop", limit)) => group.stop_limit(millis(limit)),
+            Some(("succession", _)) => group.succession(false),
             Some(("portable", _)) => group.portable_presence(),
             _ => group,
         };
@@ -159,7 +171,7 @@ impl Desk {
         let mut out = std::io::stdout().lock();
         // The parent is gone if this fails, and then so is the reason to go on.
         if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+            process::exit(0);
         }
     }
 
@@ -170,13 +182,15 @@ impl Desk {
     fn obey(self: &Arc<Self>, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         match verb {
             "join" => {
-                let group = group(rest)?;
+                let group = self.control(group(rest)?, key, rest);
                 let instance = match option(rest, "within") {
                     Some(limit) => group.join_timeout(millis(limit))?,
                     None => group.join()?,
                 };
-                // Receiving first and looking afterwards: nothing can fall between the two.
-                self.forward(key, instance.events());
+                if option(rest, "deaf").is_none() {
+                    // Receiving first and looking afterwards: nothing can fall between the two.
+                    self.forward(key, instance.events());
+                }
                 let answer = status(&instance);
                 lock(&self.instances).insert(key.to_owned(), instance);
                 Ok(answer)
@@ -247,6 +261,10 @@ impl Desk {
                 drop(guard);
                 Ok(String::new())
             }
+            "hear" => {
+                self.forward(key, self.instance(key)?.events());
+                Ok(String::new())
+            }
             "lag" => {
                 let receiver = self.instance(key)?.events();
                 lock(&self.unread).insert(key.to_owned(), receiver);
@@ -288,18 +306,21 @@ impl Desk {
             }
             "nurse" => {
                 // A child started in the usual way, which outlives this process.
-                let nursed = Command::new("/bin/sleep").arg("600").spawn();
+                let nursed = process::Command::new("/bin/sleep").arg("600").spawn();
                 Ok(format!("pid={}", nursed.expect("sleep starts").id()))
             }
             "exec" => {
                 self.report("turns into another program");
-                let failed = Command::new("/bin/sleep").arg("600").exec();
+                let failed = process::Command::new("/bin/sleep").arg("600").exec();
                 panic!("exec failed: {failed}");
             }
             "storm" | "calm" | "aftermath" => self.obey_storm(verb, key, rest),
-            "exit" => std::process::exit(0),
+            "exit" => process::exit(0),
             "share" | "resize" | "limit" | "held-permits" => self.obey_permits(verb, key, rest),
             "meet" => self.meet(key, rest),
+            "send" | "broadcast" | "request" | "command" | "chatter" | "inquire" | "unblock" => {
+                self.obey_control(verb, key, rest)
+            }
             "once" | "finish" => self.obey_once(verb, key, rest),
             "get" | "put" | "delete" | "snapshot" | "tally" | "scribble" => self.obey_state(verb, key, rest),
             other => self.obey_lock(other, key, rest),
@@ -362,6 +383,12 @@ fn tell(event: &Event) -> String {
             format!("state key={key} version={version} bytes={}", values::tell_bytes(bytes.as_deref()))
         }
         Event::LockLost { kind, name, token } => format!("lost kind={kind:?} name={name} token={token}"),
+        Event::Message { from, bytes } => format!("message from={from} bytes={}", values::tell_bytes(Some(bytes))),
+        Event::Command(command) => match command {
+            Command::Custom(bytes) => format!("command what=custom bytes={}", values::tell_bytes(Some(bytes))),
+            command => format!("command what={command}"),
+        },
+        Event::Evicted => "evicted".to_owned(),
         Event::PortUnusable(reason) => format!("unusable {reason:?}"),
         Event::Missed(count) => format!("missed count={count}"),
         other => format!("other {other:?}"),
