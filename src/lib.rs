@@ -67,6 +67,15 @@
 //! [`Instance::state`] is a small map of named values with versions: whoever writes is told when the value is
 //! sure to reach every copy, and every copy reads its own without asking ([`Event::State`] tells of changes).
 //!
+//! # What the supervisor decides
+//!
+//! Whichever copy is supervisor answers what the others ask: [`Group::on_request`] gives it a handler,
+//! [`Instance::request`] asks it, and each question is handled at most once. [`Group::policy`] is asked before any
+//! operation of any copy takes effect, and may deny it. [`Instance::command`] tells others to pause, to resume or to stop.
+//! With [`Group::version`] a newer version of the program takes the office over when it joins.
+//!
+//! [`Instance::send`] and [`Instance::broadcast`] carry messages from any copy to any other ([`Event::Message`]).
+//!
 //! # Examples
 //!
 //! Two complete programs. Licence counting:
