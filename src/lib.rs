@@ -67,6 +67,19 @@
 //! [`Instance::state`] is a small map of named values with versions: whoever writes is told when the value is
 //! sure to reach every copy, and every copy reads its own without asking ([`Event::State`] tells of changes).
 //!
+//! # What copies say to each other
+//!
+//! [`Instance::send`] and [`broadcast`](Instance::broadcast) bring a message to one copy or to all
+//! ([`Event::Message`]), in the order in which they were sent. [`Instance::request`] asks the handler
+//! ([`Group::on_request`]) in whichever copy is supervisor. None of these is ever done twice: if nobody can know whether it
+//! was done, the call says so ([`Error::Interrupted`]).
+//!
+//! # What the supervisor decides
+//!
+//! [`Group::policy`] is asked before any operation of any copy takes effect, and may deny it. [`Instance::command`] tells
+//! others to pause, to resume or to stop ([`Event::Command`]). With [`Group::version`] a newer version of the program takes
+//! the office over when it joins.
+//!
 //! # Examples
 //!
 //! Two complete programs. Licence counting:
@@ -130,6 +143,7 @@ mod group;
 #[doc(hidden)]
 pub mod ident;
 mod instance;
+mod messages;
 mod observer;
 mod office;
 mod runtime;
