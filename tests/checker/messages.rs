@@ -135,9 +135,8 @@ impl<'a> Messages<'a> {
     fn may_have(&self, process: &Process, message: &Message, at: u64) -> bool {
         let was_there = process.dead.or(process.ended).is_none_or(|end| end >= message.began);
         let missed = process.missed.iter().any(|missed| *missed >= message.began);
-        // Who has just come did not listen yet, and who is about to leave does not until its end.
-        let came = process.joined.as_ref().is_none_or(|(joined, _)| *joined >= message.began);
+        // Who is about to leave does not listen until its end.
         let went = process.left.is_some_and(|left| left <= at);
-        was_there && (!process.lived() || missed || came || went || !self.is_known(process))
+        was_there && (!process.lived() || missed || went || !self.is_known(process))
     }
 }
