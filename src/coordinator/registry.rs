@@ -75,6 +75,11 @@ impl Registry {
         self.members.get(&id)
     }
 
+    /// One instance, as the others see it.
+    pub fn entry(&self, id: InstanceId) -> Option<Entry> {
+        self.members.get(&id).map(|member| entry(id, member))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (InstanceId, &Member)> {
         self.members.iter().map(|(id, member)| (*id, member))

@@ -76,6 +76,8 @@ pub enum StepDown {
     Forfeited,
     /// It must refuse a living member of the reign before: the office belongs to one who need not.
     MustRefuse,
+    /// It was told to stop and did not in time: it leaves the group.
+    Stopped,
 }
 
 /// What a supervisor is, apart from what it will learn.
@@ -133,6 +135,11 @@ pub struct Supervisor {
     base_round: Option<(Token, Awaiting)>,
     /// Who asked for all locks and was not answered yet: of each connection the last question.
     surveys: BTreeMap<LinkId, u64>,
+    mail: mail::Mail,
+    asks: asks::Asks,
+    stops: commands::Stops,
+    /// The number of the last question to the policy or the handler.
+    questions: u64,
     outputs: Vec<Output>,
 }
 
@@ -202,6 +209,10 @@ impl Supervisor {
             round: None,
             base_round: None,
             surveys: BTreeMap::new(),
+            mail: mail::Mail::default(),
+            asks: asks::Asks::default(),
+            stops: commands::Stops::default(),
+            questions: 0,
             outputs: Vec::new(),
         }
     }
@@ -289,7 +300,7 @@ impl Supervisor {
         match &self.phase {
             Phase::Window(_) => true,
             Phase::Frozen => false,
-            Phase::Opening(_) | Phase::Open => self.registry.is_anybody_aside(),
+            Phase::Opening(_) | Phase::Open => self.registry.is_anybody_aside() || self.stops.are_counted(),
         }
     }
 

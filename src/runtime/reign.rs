@@ -322,7 +322,7 @@ impl Reign {
                     }
                     Output::StepDown(why) => {
                         log::warn!("leaving the office to another: {}", sentence(why));
-                        core.ended = Some(Ended::SteppedDown);
+                        core.ended = Some(if why == StepDown::Stopped { Ended::Left } else { Ended::SteppedDown });
                     }
                     // Nobody has said that there is a policy, a handler or an heir.
                     Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => {}
@@ -470,5 +470,6 @@ fn sentence(why: StepDown) -> &'static str {
     match why {
         StepDown::Forfeited => "this instance had forfeited everything before it won",
         StepDown::MustRefuse => "a living member speaks another wire version",
+        StepDown::Stopped => "this instance was told to stop and did not",
     }
 }
