@@ -419,4 +419,4 @@ impl Supervisor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

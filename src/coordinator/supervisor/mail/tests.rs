@@ -7,7 +7,7 @@ use super::super::super::window::RollCall;
 use super::super::handshake::tests::{begin_hello, group, say_hello};
 use super::super::{Control, Output, Rules, Settings};
 use super::*;
-use crate::ident::{Attempt, Epoch, Stamp, Tag, Token};
+use crate::ident::{Attempt, Stamp, Tag, Token};
 use crate::wire::WIRE_VERSION;
 use crate::wire::message::{Command, Hello, Join, Profile, Purpose, ToSupervisor, Trust};
 
@@ -70,6 +70,7 @@ impl Office {
             office.join(LinkId(number));
         }
         assert!(office.supervisor.is_open());
+        office.forget();
         office
     }
 
@@ -94,10 +95,18 @@ impl Office {
 
     pub(in super::super) fn observe(&mut self, link: LinkId) {
         self.open_link(link);
-        begin_watching(&mut self.supervisor, link);
+        greet(&mut self.supervisor, link, (id(link), 1), Purpose::Observer, Stamp::default());
         self.say(link, ToSupervisor::ClaimsEnd);
         self.write_all();
         self.forget();
+    }
+
+    /// A member whose connection has ended comes back on another.
+    pub(in super::super) fn come_back(&mut self, link: LinkId, id: InstanceId) {
+        self.open_link(link);
+        let stamp = self.supervisor.registry().stamp();
+        greet(&mut self.supervisor, link, (id, 2), Purpose::Member, stamp);
+        self.say(link, ToSupervisor::ClaimsEnd);
     }
 
     /// Forgets what was written and decided so far.
@@ -179,19 +188,13 @@ impl Office {
     }
 }
 
-/// What one says that only watches, but for the end.
-fn begin_watching(supervisor: &mut Supervisor, link: LinkId) {
-    let hello = Hello {
-        wire: WIRE_VERSION,
-        purpose: Purpose::Observer,
-        trust: Trust::Open,
-        id: id(link),
-        attempt: Attempt::new(1),
-    };
+/// What one says on a new connection, but for the end; `stamp` is that of its last view.
+fn greet(supervisor: &mut Supervisor, link: LinkId, (id, attempt): (InstanceId, u64), purpose: Purpose, stamp: Stamp) {
+    let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt: Attempt::new(attempt) };
     let profile =
         Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-    let (stamp, epoch, base) = (Stamp::default(), Epoch::default(), Token::default());
-    let join = Join { group: group(), stamp, epoch, base, state: stamp, profile };
+    let (epoch, base, state) = (stamp.epoch, Token::default(), Stamp::default());
+    let join = Join { group: group(), stamp, epoch, base, state, profile };
     for frame in [ToSupervisor::Hello(hello), ToSupervisor::Join(join)] {
         supervisor.frame(link, frame);
     }

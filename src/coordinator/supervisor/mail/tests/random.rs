@@ -82,7 +82,7 @@ impl Pair {
         self.plain.answers.remove(&link);
         self.office.open_link(link);
         if WATCHERS.contains(&link) {
-            begin_watching(&mut self.office.supervisor, link);
+            greet(&mut self.office.supervisor, link, (id(link), 1), Purpose::Observer, Stamp::default());
         } else {
             begin_hello(&mut self.office.supervisor, link, id(link).number(), &[]);
         }
