@@ -1,5 +1,5 @@
-//! Real processes take and release locks, write and read values at random, while others, the supervisor included, are killed, stopped and
-//! continued at random. Afterwards their journals are judged.
+//! Real processes take and release locks, write and read values, ask the supervisor's handler and send messages at random,
+//! while others, the supervisor included, are killed, stopped and continued at random. Afterwards their journals are judged.
 //!
 //! `BELLWETHER_KILLS=n` kills so many processes instead of 200; `BELLWETHER_STORM_SEED=n` takes other chances. When a
 //! storm has failed its journals are kept, and its last words say where.
@@ -42,6 +42,8 @@ fn c5_c7_b2_b4_b5_b6_two_hundred_kills_and_no_lock_is_held_twice_lost_or_out_of_
         let weight = storm.judge(Forfeits::Never);
         // Otherwise it was no storm, and nothing was proved.
         assert!(weight.killed > 0 && weight.given_up > 0 && weight.ordered > 0 && weight.writes > 0, "{weight:?}");
+        assert!(weight.answered > weight.interrupted && weight.interrupted > 0, "{weight:?}");
+        assert!(weight.sent > 0 && weight.received > weight.sent, "{weight:?}");
     }
 }
 
