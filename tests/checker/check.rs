@@ -138,6 +138,8 @@ pub struct Weight {
     pub answered: usize,
     /// These may have been heard or not.
     pub interrupted: usize,
+    /// These were not.
+    pub refused: usize,
     /// How often handlers ran.
     pub runs: usize,
     pub messages: usize,
@@ -164,6 +166,7 @@ pub fn weigh(history: &History, rules: &Rules) -> Weight {
         requests: requests().count(),
         answered: requests().filter(|outcome| matches!(outcome, Reply::Answered { .. })).count(),
         interrupted: requests().filter(|outcome| matches!(outcome, Reply::None { why: Why::Interrupted, .. })).count(),
+        refused: requests().filter(|outcome| matches!(outcome, Reply::None { why: Why::Refused, .. })).count(),
         runs: sum(|process| process.runs.len()),
         messages: sum(|process| process.messages.len()),
         sent: messages().filter(|outcome| matches!(outcome, Sent::Done { .. })).count(),

@@ -16,6 +16,7 @@ pub mod history;
 mod locks;
 mod messages;
 mod order;
+pub mod records;
 mod requests;
 mod writes;
 

@@ -64,7 +64,11 @@ impl Desk {
                         scope.spawn(move || self.work(storm, chance, longest * 1000));
                     }
                     for name in rest.iter().filter_map(|word| word.strip_prefix("keep=")) {
-                        scope.spawn(move || storm.ask(name, Mode::Exclusive, Patience::Endless, || self.pass(key)));
+                        let keep = move || {
+                            self.report(&format!("event {key} keeps name={name}"));
+                            self.pass(key);
+                        };
+                        scope.spawn(move || storm.ask(name, Mode::Exclusive, Patience::Endless, keep));
                     }
                     for name in rest.iter().filter_map(|word| word.strip_prefix("await=")) {
                         scope.spawn(move || storm.ask(name, Mode::Exclusive, Patience::Endless, || ()));
@@ -119,7 +123,7 @@ impl Desk {
         let events = instance.events();
         // Of the reign that it has joined there may be no event.
         let (id, role, epoch) = (instance.id(), instance.role(), instance.epoch());
-        self.report(&format!("event {key} reign id={id} epoch={epoch} role={role:?}"));
+        self.report(&format!("event {key} came id={id} epoch={epoch} role={role:?}"));
         self.forward(key, events);
         Ok(storm)
     }
