@@ -143,7 +143,7 @@ fn group(rest: &[String]) -> Result<Group, Error> {
             Some(("limit", "none")) => group.window_limit(None),
             Some(("limit", limit)) => group.window_limit(millis(limit)),
             Some(("members", limit)) => group.member_limit(limit.parse().expect("a count")),
-            Some(("succession", "off")) => group.succession(false),
+            Some(("succession", choice)) => group.succession(choice == "on"),
             Some(("portable", _)) => group.portable_presence(),
             _ => group,
         };
