@@ -24,9 +24,13 @@ fn agree(fleet: &Fleet, members: &[Member]) -> Agreed {
     agreed
 }
 
-/// Waits until this one reigns and everybody agrees on it.
-fn await_supervisor(fleet: &Fleet, members: &[Member], heir: &Member) -> Agreed {
-    eventually(&format!("{} reigns", heir.id), || heir.status().role == "Supervisor");
+/// Waits until this one reigns, after this epoch, and everybody agrees on it.
+fn await_supervisor(fleet: &Fleet, members: &[Member], heir: &Member, before: u64) -> Agreed {
+    eventually(&format!("{} reigns", heir.id), || {
+        let status = heir.status();
+        // In its window it has the office, and still the epoch before.
+        status.role == "Supervisor" && status.epoch > before
+    });
     let agreed = agree(fleet, members);
     assert_eq!(members[agreed.supervisor].id, heir.id);
     agreed
@@ -70,7 +74,7 @@ fn b9_a_newer_version_reigns_and_nobody_loses_anything() {
         let waiting = [old[1].queue("a", "mutex a", 0), first.queue("a", "mutex a", 1)];
         let newer = fleet.member("version=2");
         let all = with(&old, &newer);
-        await_supervisor(&fleet, &all, &newer);
+        await_supervisor(&fleet, &all, &newer, before.epoch);
         assert_ids_kept(&all);
         assert!(old[0].is_held("held") && first.is_held("own"));
         assert!(waiting.iter().all(|waiting| !waiting.is_over()));
@@ -87,10 +91,11 @@ fn b9_a_newer_version_reigns_and_nobody_loses_anything() {
 fn b9_every_newer_version_reigns_in_its_turn() {
     let fleet = Fleet::with("limit=none");
     let mut members = vec![fleet.member("version=1")];
+    let mut epoch = members[0].epoch;
     for version in 2..7 {
         let newer = fleet.member(&format!("version={version}"));
         members.push(newer.clone());
-        await_supervisor(&fleet, &members, &newer);
+        epoch = await_supervisor(&fleet, &members, &newer, epoch).epoch;
     }
     assert_ids_kept(&members);
     assert_eq!(reigns_after(&members, members[0].epoch), 5);
@@ -103,7 +108,7 @@ fn b9_one_newer_version_among_ten_old_ones_costs_one_election_or_two() {
     let before = agree(&fleet, &old);
     let newer = fleet.member("version=2");
     let all = with(&old, &newer);
-    await_supervisor(&fleet, &all, &newer);
+    await_supervisor(&fleet, &all, &newer, before.epoch);
     assert_ids_kept(&all);
     assert!(reigns_after(&all, before.epoch) <= 2, "{:?}", check_reigns(&all));
 }
@@ -116,7 +121,7 @@ fn b9_of_two_newer_versions_that_come_at_once_the_newest_reigns_in_the_end() {
     let joining = [fleet.joining("version=2"), fleet.joining("version=3")];
     let [newer, newest] = joining.map(|joining| fleet.joined(joining));
     let all = with(&with(&old, &newer), &newest);
-    let agreed = await_supervisor(&fleet, &all, &newest);
+    let agreed = await_supervisor(&fleet, &all, &newest, before.epoch);
     expect_no_change(&fleet, &all, agreed.epoch);
     assert_ids_kept(&all);
     assert!(reigns_after(&all, before.epoch) <= 3, "{:?}", check_reigns(&all));
@@ -130,7 +135,7 @@ fn b9_when_the_supervisor_is_killed_the_newest_of_the_others_reigns_in_the_end()
     let newer = fleet.member("version=2 succession=on");
     let rest = with(&old, &newer);
     kill(&supervisor);
-    await_supervisor(&fleet, &rest, &newer);
+    await_supervisor(&fleet, &rest, &newer, supervisor.epoch);
     assert_ids_kept(&rest);
 }
 
@@ -152,7 +157,7 @@ fn b9_who_wants_no_succession_keeps_the_office_and_can_still_resign() {
     members.push(fleet.member("version=2"));
     expect_no_change(&fleet, &members, epoch);
     members[0].ask("resign").unwrap();
-    await_supervisor(&fleet, &members, &members[1]);
+    await_supervisor(&fleet, &members, &members[1], epoch);
 }
 
 #[test]
@@ -169,7 +174,7 @@ fn b9_the_work_that_only_the_supervisor_does_comes_to_its_end_first() {
     let waiting = newer.say("office");
     old[0].ask("unoffice").unwrap();
     newer.process.answer(waiting).unwrap();
-    await_supervisor(&fleet, &all, &newer);
+    await_supervisor(&fleet, &all, &newer, epoch);
     assert_ids_kept(&all);
 }
 
@@ -186,7 +191,7 @@ fn p13_who_resigns_while_an_heir_waits_for_the_office_resigns_once() {
         if let Err(error) = old[0].process.answer(resigning) {
             assert!(error.starts_with("NotSupervisor"), "{error}");
         }
-        await_supervisor(&fleet, &all, &newer);
+        await_supervisor(&fleet, &all, &newer, old[0].epoch);
         assert_ids_kept(&all);
         assert_eq!(reigns_after(&all, old[0].epoch), 1);
     }
@@ -212,7 +217,7 @@ fn b9_an_heir_that_ends_before_it_gets_the_office_changes_nothing() {
         converse(&next);
         old[0].ask("unoffice").unwrap();
         let all = with(&old, &next);
-        await_supervisor(&fleet, &all, &next);
+        await_supervisor(&fleet, &all, &next, epoch);
         assert_eq!(reigns_after(&all, epoch), 1);
         for member in &all {
             member.ask("leave").unwrap();
@@ -274,7 +279,7 @@ fn b9_an_heir_that_dies_while_the_office_is_handed_to_it_leaves_it_to_the_others
 fn b9_heirs_that_are_killed_at_any_moment_hold_nobody_up() {
     let fleet = Fleet::with("limit=none");
     let old = fleet.members(4, "version=1");
-    agree(&fleet, &old);
+    let mut epoch = agree(&fleet, &old).epoch;
     let mut all = old.clone();
     for round in 0..12 {
         let mark = old[0].process.mark();
@@ -288,13 +293,13 @@ fn b9_heirs_that_are_killed_at_any_moment_hold_nobody_up() {
         }
         kill(&heir);
         all.push(heir);
-        let epoch = agree(&fleet, &old).epoch;
+        epoch = agree(&fleet, &old).epoch;
         expect_no_change(&fleet, &old, epoch);
         assert_ids_kept(&old);
     }
     check_reigns(&all);
     let last = fleet.member("version=3");
     let now = with(&old, &last);
-    await_supervisor(&fleet, &now, &last);
+    await_supervisor(&fleet, &now, &last, epoch);
     assert_ids_kept(&now);
 }
