@@ -12,7 +12,7 @@ use checker::check::Forfeits;
 use checker::journal::What;
 use checker::records::Records;
 use fleet::schedules::assert_ids_kept;
-use fleet::{Fleet, Joining, Line, Member, check_reigns};
+use fleet::{Fleet, Joining, Line, Member, check_reigns, eventually};
 
 /// How many copies of the first version stay all the time: so many keep a lock each, and as many wait for one of these.
 const KEEPERS: usize = 2;
@@ -79,8 +79,10 @@ impl<'f> Changing<'f> {
         self.all().map(|copy| copy.member.clone()).collect()
     }
 
-    /// A newer version comes, reigns, and finds everything as it was.
+    /// A newer version comes while all are at work, reigns, and finds everything as it was.
     fn hand_over(&mut self, version: usize) {
+        let before = self.records.written();
+        eventually("the work goes on", || self.records.written() > before + 10_000);
         self.records.note(What::Yielding { process: self.supervisor.clone() });
         let heir = Copy::start(self.fleet, &self.records, format!("new{version}"), version, version, "");
         // It may have come so late to its first words that it reigned already.
@@ -133,7 +135,7 @@ impl<'f> Changing<'f> {
 
 impl Copy {
     fn start(fleet: &Fleet, records: &Records, name: String, version: usize, seed: usize, options: &str) -> Self {
-        let options = format!("version={version} seed={seed} threads=2 longest=30 {options}");
+        let options = format!("version={version} seed={seed} threads=3 longest=60 {options}");
         let joining = records.begin(fleet, &name, &options);
         let mut member = joining.member();
         member.id = member.expect(0, "came", &[]).text("id");
