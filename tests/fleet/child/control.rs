@@ -98,7 +98,7 @@ impl Desk {
     }
 
     /// Blocks until this process is told `unblock KEY`.
-    fn pass(&self, key: &str) {
+    pub(super) fn pass(&self, key: &str) {
         let passed = lock(&self.gates).entry(key.to_owned()).or_default().passed.clone();
         let _ = passed.recv();
     }
