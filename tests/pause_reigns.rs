@@ -4,7 +4,7 @@ mod fleet;
 
 use fleet::control::{expect_standing, standing_of};
 use fleet::locks::{line_up, refused, served_in_order};
-use fleet::schedules::{court, expect_ended, expect_reign, hold_window_open, kill, others};
+use fleet::schedules::{court, expect_ended, expect_reign, hold_window_open, kill, others, winner};
 use fleet::{Fleet, Member, check_reigns};
 
 /// Pauses a member, and waits until everybody knows.
@@ -143,23 +143,24 @@ fn c4_a_paused_one_that_forfeits_comes_back_paused() {
 }
 
 #[test]
-fn c4_a_pause_in_an_open_window_waits_for_its_end() {
+fn c4_whoever_is_paused_holds_a_window_open_like_any_other() {
     let fleet = Fleet::with("limit=none");
     let members = fleet.members(4, "");
     let (supervisor, rest) = court(&fleet, &members);
-    pause(&supervisor, &rest[0], &members);
-    // The paused one stands still and holds the window open; then it comes with its pause.
     let paused = rest[0].clone();
-    let rest = hold_window_open(&members, &supervisor, &paused);
-    let next = reigns(&rest);
-    let resumes = next.call(&format!("command {} resume", paused.id));
-    next.status();
-    assert!(!resumes.is_over(), "there is nobody to be told yet");
+    pause(&supervisor, &paused, &members);
     let waiting = paused.locking("g", "mutex line");
+    let rest = hold_window_open(&members, &supervisor, &paused);
+    let next = winner(&rest);
+    refused(next.command(&paused, "resume"), "NotSupervisor");
+    let passes = rest[1].locking("g", "mutex line");
     paused.process.resume();
-    resumes.done();
+    passes.granted();
+    assert!(!waiting.is_over());
+    rest[1].unlock("g").unwrap();
+    expect_standing(&rest.iter().chain([&paused]).collect::<Vec<_>>(), &paused, "Paused");
+    next.command(&paused, "resume").unwrap();
     waiting.granted();
-    expect_standing(&rest.iter().chain([&paused]).collect::<Vec<_>>(), &paused, "Active");
 }
 
 #[test]

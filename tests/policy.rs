@@ -6,13 +6,14 @@ use fleet::control::{denied, labelled, reigning};
 use fleet::locks::{Waiting, refused};
 use fleet::{Fleet, Line, Load, Member};
 
-/// Every operation of an instance under this name, and what it is called when the policy is asked.
+/// Every operation of an instance under this name, and what the policy is asked about first.
 fn operations(name: &str, to: &Member) -> Vec<(String, &'static str)> {
     let locks = ["mutex", "read", "write"].map(|kind| format!("lock g {kind} {name}"));
     let permits = format!("lock g permits {name} limit=2 count=1");
-    let acquires = locks.into_iter().chain([permits]);
     let ways = |what: String| [what.clone(), format!("{what} try"), format!("{what} within=25000")];
-    let mut all: Vec<_> = acquires.flat_map(ways).map(|what| (what, "acquire")).collect();
+    let mut all: Vec<_> = locks.into_iter().flat_map(ways).map(|what| (what, "acquire")).collect();
+    // Whoever is the first to use a semaphore writes its limit.
+    all.extend(ways(permits).map(|what| (what, "write")));
     for how in ["", " try", " within=25000"] {
         all.push((format!("once {name} bytes=x{how}"), "acquire"));
         all.push((format!("send {} {name}{how}", to.id), "send"));
@@ -118,18 +119,21 @@ fn c4_a_supervisor_alone_is_asked_like_everybody() {
 }
 
 #[test]
-fn c4_the_result_of_work_that_is_done_once_can_be_denied_by_itself() {
+fn c4_what_a_call_does_in_several_steps_is_asked_about_step_by_step() {
     let fleet = Fleet::new();
-    let (supervisor, rest) = reigning(&fleet, "policy=deny:write:work+deny:write:seats", 2, "");
+    let options = "policy=deny:write:work+deny:write:closed+deny:acquire:seats";
+    let (supervisor, rest) = reigning(&fleet, options, 2, "");
     for member in [&rest[0], &supervisor, &rest[1]] {
+        // The work is run, and its result is not for everybody.
         denied(member.once("work bytes=x").answer(), "no-write");
-        // The limit that the first request brings is a part of the request.
-        member.lock("g", "permits seats limit=3 count=1").unwrap();
-        denied(member.ask("resize seats 9"), "no-write");
+        denied(member.lock("g", "permits closed limit=3 count=1"), "no-write");
+        denied(member.ask("resize closed 9"), "no-write");
+        // The first one makes the limit, and nobody gets a permit.
+        denied(member.lock("g", "permits seats limit=3 count=1"), "no-acquire");
     }
     assert!(!supervisor.sees_lock("work"), "nobody runs it, and nobody waits for it");
+    assert_eq!(rest[0].ask("limit closed").unwrap().text("limit"), "none");
     assert_eq!(rest[0].ask("limit seats").unwrap().text("limit"), "3");
-    refused(rest[0].lock("x", "permits seats limit=3 count=1 try"), "WouldBlock");
 }
 
 #[test]
