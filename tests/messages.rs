@@ -218,6 +218,35 @@ fn p6_one_that_does_not_read_its_events_is_told_how_much_it_missed() {
     assert!(read + missed + drained.number("missed") > 2 * COUNT, "{drained:?} after {read} and {missed}");
 }
 
+#[test]
+fn p6_large_messages_that_nobody_reads_do_not_pile_up() {
+    let fleet = Fleet::new();
+    let members = fleet.members(2, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let lazy = fleet.member("deaf=1");
+    for receivers in 0..2 {
+        if receivers > 0 {
+            lazy.ask("lag").unwrap();
+            lazy.ask("drain").unwrap();
+        }
+        for n in 0..30 {
+            let from = if n % 2 == 0 { &supervisor } else { &rest[0] };
+            from.ask(&format!("send {} x size={LARGEST}", lazy.id)).unwrap();
+        }
+        // What was written to it is handled before what it asks for now is answered.
+        lazy.ask("held-permits none").unwrap();
+        if receivers == 0 {
+            lazy.ask("lag").unwrap();
+        }
+        let kept = lazy.ask("drain").unwrap().number("read");
+        assert!((10..=16).contains(&kept), "{kept} mebibytes are kept");
+        rest[0].send(&lazy, &format!("small-{receivers}")).unwrap();
+        lazy.ask("held-permits none").unwrap();
+        let rest = lazy.ask("drain").unwrap();
+        assert_eq!((rest.number("read"), rest.number("missed")), (1, 30 - kept));
+    }
+}
+
 // ----------------------------------------------------------------------------------------- one that does not take them
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod fleet;
 
-use fleet::control::{denied, expect_standing, standing_of};
+use fleet::control::{expect_standing, standing_of};
 use fleet::locks::{line_up, refused, served_in_order};
-use fleet::schedules::{court, kill, others};
+use fleet::schedules::{court, kill};
 use fleet::sync::Call;
 use fleet::{Fleet, Member};
 
