@@ -49,9 +49,10 @@ impl Supervisor {
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get_mut(&link) else { return };
         let id = submission.hello.id;
         if submission.hello.purpose == Purpose::Observer {
-            self.set_state(link, LinkState::Observer { id, welcomed: false });
+            let Some(Join { profile, .. }) = submission.join.take() else { return };
+            self.set_state(link, LinkState::Observer { id, profile: Box::new(profile), welcomed: false });
             if !self.is_window_open() {
-                self.welcome_observer(link, id);
+                self.welcome_observer(link);
             }
             return;
         }
@@ -120,16 +121,19 @@ impl Supervisor {
         names.push(id);
         let copy = join.state;
         self.registry.put(id, join.profile, Place::Here(link));
-        self.grants.claim(id, submission.held, submission.wants);
         self.barriers.bring(id, submission.completed);
         for ids in chunk_ids(&names) {
             self.send(link, ToMember::Names(NameSort::Heard, ids));
         }
         self.send(link, ToMember::Welcome(self.welcome(None)));
+        // Who is denied something is told so behind its Welcome.
+        self.claims(link, id, submission.held, submission.wants);
         self.weigh_copy(link, id, copy);
     }
 
-    fn returning(&mut self, link: LinkId, id: InstanceId, join: Join, submission: Submission) {
+    fn returning(&mut self, link: LinkId, id: InstanceId, mut join: Join, submission: Submission) {
+        // It may not have heard yet that it was paused, or that it is no more.
+        join.profile.paused = self.registry.get(id).is_some_and(|member| member.profile.paused);
         self.registry.put(id, join.profile, Place::Here(link));
         self.announce(&[id], Vec::new(), Some(link));
         self.welcome_with(&[(link, join.state)]);
@@ -144,8 +148,8 @@ impl Supervisor {
             awaiting.insert(link, sent);
         }
         self.outputs.push(Output::Watch(vec![link]));
-        self.grants.back(id, submission.held, submission.wants);
         self.barriers.bring(id, submission.completed);
+        self.claims(link, id, submission.held, submission.wants);
         self.refresh_ready(id);
     }
 
@@ -178,16 +182,28 @@ pub(super) mod tests {
 
     /// What it says before its claims; `known` is its last closed view, without one it is a newcomer.
     pub(in super::super) fn begin_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
+        begin_hello_of(supervisor, link, number, known, 0);
+    }
+
+    /// The same for a version of the program.
+    pub(in super::super) fn begin_hello_of(
+        supervisor: &mut Supervisor,
+        link: LinkId,
+        number: u64,
+        known: &[u64],
+        version: u32,
+    ) {
         let hello = Hello {
             wire: WIRE_VERSION,
             purpose: Purpose::Member,
             trust: Trust::Open,
             id: InstanceId::new(number),
-            attempt: Attempt::new(1),
+            // Whoever comes again has a later connection.
+            attempt: Attempt::new(1 + link.0),
         };
         let n = u64::from(!known.is_empty());
         let profile =
-            Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
+            Profile { pid: 0, version, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
         let stamp = Stamp { epoch: Epoch::new(n), n };
         let join = Join {
             group: group(),

@@ -87,9 +87,7 @@ impl Supervisor {
         let newcomers = self.links_of(&newcomers);
         self.welcome_all(&newcomers);
         for link in self.observers(false) {
-            if let Some(LinkState::Observer { id, .. }) = self.links.get(&link).map(|found| &found.state) {
-                self.welcome_observer(link, *id);
-            }
+            self.welcome_observer(link);
         }
         if self.rules.two_step_opening {
             // Who forfeited believes to hold something until it reads that. It was here a moment ago, so it is not silent,
@@ -102,6 +100,7 @@ impl Supervisor {
         for link in forfeited {
             // Not as others are closed: what is written to it last is still waited for.
             self.set_state(link, LinkState::Closing);
+            self.forget_lane(link);
             self.outputs.push(Output::Close(link));
         }
         self.progress();
@@ -152,6 +151,7 @@ impl Supervisor {
     /// Everyone welcomed before has their names: now they may be welcomed, and ask for things.
     fn finish_round(&mut self) {
         self.round = None;
+        self.succession.look_again();
         let newcomers = self.registry.in_place(|place| matches!(place, Place::Named(_)));
         for id in &newcomers {
             if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
