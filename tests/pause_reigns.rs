@@ -109,7 +109,7 @@ fn c4_one_that_is_paused_can_reign_and_stays_paused() {
     observer.command(paused, "resume").unwrap();
     lock.granted();
     put.done();
-    assert_eq!(standing_of(&other, paused).as_deref(), Some("Active"));
+    expect_standing(&[&other, paused], paused, "Active");
 }
 
 #[test]

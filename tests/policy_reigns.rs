@@ -92,7 +92,10 @@ fn c4_waits_are_asked_about_again_and_the_others_keep_their_places() {
         served_in_order(&good, token);
         denied(holder.lock("g", "mutex line"), "no-acquire");
         reads.unlock("g").unwrap();
-        all.iter().for_each(|member| drop(member.ask("leave")));
+        others(&all, &supervisor).iter().for_each(|member| drop(member.ask("leave").unwrap()));
+        if verb == "resign" {
+            supervisor.ask("leave").unwrap();
+        }
     }
 }
 
@@ -154,7 +157,8 @@ fn c4_what_is_said_in_an_open_window_is_asked_of_the_next_one() {
         };
         let calls: Vec<_> = rest.iter().flat_map(asks).collect();
         rest.iter().for_each(|member| drop(member.status()));
-        assert!(calls.iter().all(|call| !call.is_over()), "nothing happens in an open window");
+        let ends = calls.iter().filter(|call| call.is_over()).map(|call| call.answer());
+        ends.for_each(|end| drop(refused(end, "Denied")));
         stopped.process.resume();
         for call in calls {
             match new {
