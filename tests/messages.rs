@@ -433,7 +433,9 @@ fn p6_messages_under_way_at_a_kill_are_delivered_or_interrupted_and_never_twice(
                 assert_eq!(heard.iter().collect::<BTreeSet<_>>().len(), heard.len(), "twice");
                 for (text, outcome) in &said {
                     match outcome.as_str() {
-                        "ok" => assert!(heard.contains(text), "{text} was delivered and not heard"),
+                        "ok" => {
+                            assert!(heard.contains(text), "{text} was delivered and {} has not heard it", listener.id)
+                        }
                         _ => assert_eq!(outcome, "Interrupted", "{text}"),
                     }
                 }

@@ -127,7 +127,7 @@ fn c4_whatever_a_paused_one_asks_for_waits_for_the_resume() {
         let fence = format!("fence-{}", paused.id);
         paused.broadcast(&fence).unwrap();
         free.hears(&fence);
-        assert_eq!(free.heard_from(paused), [&paused.id, &paused.id, &fence]);
+        assert_eq!(free.heard_from(paused), [paused.id.clone(), paused.id.clone(), fence]);
         assert!(supervisor.events(0, "handled").iter().all(|event| event.get("bytes") != Some("given-up")));
         for guard in ["everything", "shared", "seat"] {
             paused.unlock(guard).unwrap();

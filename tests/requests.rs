@@ -185,7 +185,8 @@ fn p6_whoever_asked_may_be_gone_before_the_answer() {
     runs(&supervisor, "slow-left");
     kill(&rest[0]);
     rest[1].ask("leave").unwrap();
-    refused(calls[1].answer(), "Left");
+    let error = calls[1].answer().unwrap_err();
+    assert!(error.starts_with("Left") || error.starts_with("Interrupted"), "{error}");
     fleet.agree(&[supervisor.clone(), rest[2].clone()]);
     supervisor.unblock();
     assert_eq!(rest[2].request("after").unwrap(), answered(&supervisor, "after"));
