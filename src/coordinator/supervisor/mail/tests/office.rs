@@ -93,7 +93,7 @@ impl Office {
     pub(in crate::coordinator::supervisor) fn come_back(&mut self, link: LinkId, id: InstanceId) {
         self.open_link(link);
         let stamp = self.supervisor.registry().stamp();
-        greet(&mut self.supervisor, link, (id, 2), Purpose::Member, stamp);
+        greet(&mut self.supervisor, link, (id, 1 + link.0), Purpose::Member, stamp);
         self.say(link, ToSupervisor::ClaimsEnd);
     }
 
