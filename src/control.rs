@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::entry::Entry;
-use crate::ident::{InstanceId, Kind, Name};
+use crate::ident::{InstanceId, Kind, Name, Resource};
 use crate::sync::Mode;
-use crate::wire::message::Order;
+use crate::wire::message::{Order, Post, ToSupervisor};
 
 /// What an instance wants to do: the policy is asked before it takes effect. See [`crate::Group::policy`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,30 @@ pub struct Request {
     pub bytes: Arc<[u8]>,
 }
 
+impl Operation {
+    /// The operation that travels as this, if it is one.
+    pub(crate) fn from_wire(frame: &ToSupervisor) -> Option<Self> {
+        Some(match frame {
+            ToSupervisor::Acquire(want) => {
+                let Resource { kind, name } = want.name.clone();
+                Self::Acquire { kind, name, mode: want.mode.into() }
+            }
+            ToSupervisor::Arrive(arrive) => Self::Arrive { name: arrive.name.clone(), parties: arrive.parties },
+            ToSupervisor::Put(put) => {
+                let Resource { kind, name } = put.key.clone();
+                Self::Write { kind, name, bytes: put.bytes.clone() }
+            }
+            ToSupervisor::Post(Post { to: Some(to), bytes, .. }) => Self::Send { to: *to, bytes: bytes.clone() },
+            ToSupervisor::Post(Post { to: None, bytes, .. }) => Self::Broadcast { bytes: bytes.clone() },
+            ToSupervisor::Ask(ask) => Self::Request { bytes: ask.bytes.clone() },
+            ToSupervisor::Command(command) => {
+                Self::Command { to: command.to, command: Command::from_wire(command.order.clone()) }
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl Command {
     /// The command as it travels.
     pub(crate) fn order(self) -> Order {
@@ -127,5 +151,57 @@ impl fmt::Display for Command {
             Self::Stop => f.write_str("stop"),
             Self::Custom(bytes) => write!(f, "custom command of {} bytes", bytes.len()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::{Request as Number, Stamp};
+    use crate::wire::message::{self, Arrive, Ask, Put, Want};
+
+    #[test]
+    fn a_policy_sees_what_travels() {
+        let (request, name) = (Number::new(1), Name::new("n").expect("a short name"));
+        let (bytes, to): (Arc<[u8]>, _) = (Arc::from(*b"b"), InstanceId::new(7));
+        let resource = |kind| Resource::new(kind, name.clone());
+        let mode = message::Mode::Permits { count: 2, limit: 5 };
+        let table = [
+            (
+                ToSupervisor::Acquire(Want { request, name: resource(Kind::Semaphore), mode }),
+                Operation::Acquire { kind: Kind::Semaphore, name: name.clone(), mode: Mode::Permits(2) },
+            ),
+            (
+                ToSupervisor::Arrive(Arrive { request, name: name.clone(), parties: 3 }),
+                Operation::Arrive { name: name.clone(), parties: 3 },
+            ),
+            (
+                ToSupervisor::Put(Put {
+                    request,
+                    key: resource(Kind::Value),
+                    expected: Some(Stamp::default()),
+                    again: None,
+                    bytes: None,
+                }),
+                Operation::Write { kind: Kind::Value, name: name.clone(), bytes: None },
+            ),
+            (
+                ToSupervisor::Post(Post { request, to: Some(to), bytes: bytes.clone() }),
+                Operation::Send { to, bytes: bytes.clone() },
+            ),
+            (
+                ToSupervisor::Post(Post { request, to: None, bytes: bytes.clone() }),
+                Operation::Broadcast { bytes: bytes.clone() },
+            ),
+            (ToSupervisor::Ask(Ask { request, bytes: bytes.clone() }), Operation::Request { bytes: bytes.clone() }),
+            (
+                ToSupervisor::Command(message::Command { request, to: Some(to), order: Order::Custom(bytes.clone()) }),
+                Operation::Command { to: Some(to), command: Command::Custom(bytes) },
+            ),
+        ];
+        for (frame, operation) in table {
+            assert_eq!(Operation::from_wire(&frame), Some(operation), "{frame}");
+        }
+        assert_eq!(Operation::from_wire(&ToSupervisor::Release(request)), None);
     }
 }

@@ -65,7 +65,7 @@ pub enum Error {
         /// The version that it has.
         version: Version,
     },
-    /// The closure that was to be run once has failed.
+    /// The closure that was to be run once has failed, or the supervisor's handler of requests.
     Failed(Box<dyn std::error::Error + Send + Sync>),
     /// It is unknown whether it was done: the supervisor died before it answered, or the connection ended that it was on
     /// its way to. Look before trying again.

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::control::{Operation, Request, Verdict};
 use crate::coordinator::session::Session;
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::ident::Name;
 use crate::instance::Instance;
 use crate::observer::Observer;
+use crate::runtime::callbacks::Callbacks;
 use crate::runtime::presence::Mechanism;
 use crate::runtime::shared::{self, Settings, Shared};
 use crate::runtime::{clock, driver, endpoint, spawn};
@@ -36,6 +39,8 @@ pub struct Group {
     version: u32,
     window_limit: Option<Duration>,
     member_limit: u32,
+    stop_limit: Option<Duration>,
+    callbacks: Callbacks,
     mechanism: Mechanism,
 }
 
@@ -54,6 +59,8 @@ impl Group {
             version: 0,
             window_limit: Some(Duration::from_secs(5)),
             member_limit: 8192,
+            stop_limit: Some(Duration::from_secs(5)),
+            callbacks: Callbacks::default(),
             mechanism: Mechanism::native(),
         })
     }
@@ -97,6 +104,91 @@ impl Group {
     /// How many instances a supervisor takes in, 1 to 65536. Defaults to 8192: every one costs it a thread.
     pub fn member_limit(mut self, limit: u32) -> Self {
         self.member_limit = limit;
+        self
+    }
+
+    /// Who may do what: asked by the supervisor before anything takes effect, and once for each thing. The policy of
+    /// whoever is supervisor applies, so all copies should name the same one; an observer's is never asked. Defaults to
+    /// none: everything is allowed.
+    ///
+    /// It is asked about every [`Operation`] of every instance, the supervisor's own included (but for its commands),
+    /// and of observers. It is not asked about giving back or giving up something, about reading, and about what is held
+    /// already: after a change of supervisor the new one asks its policy only about what still waits. What is refused is
+    /// [`Error::Denied`] with the reason at the caller. The first use of a semaphore writes its limit, a
+    /// [`Once`](crate::sync::Once) is acquired and its result written: each of these is asked about for itself.
+    ///
+    /// The [`Entry`] is that of who asks, as the registry of the supervisor has it. That of an observer is what the
+    /// observer's `Group` named; its id is in no registry and its [`Role`](crate::Role) is `Subordinate`.
+    ///
+    /// It runs on threads of its own, up to 64 at one time, and may take as long as it likes: only who asked waits.
+    /// The operations of one instance are judged one after the other. If it panics, the answer is no.
+    ///
+    /// What a callback may not do is call its own instance for anything that asks or waits: [`Error::InCallback`].
+    /// [`Instance::registry`], [`Instance::id`] and [`State::get`](crate::State::get) are fine. Nor should it wait for a
+    /// thread of its program that does so. One that keeps a clone of its own instance keeps it from leaving when the
+    /// others are dropped.
+    ///
+    /// ```
+    /// use bellwether::{Error, Group, Operation, Verdict};
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    /// let group = Group::new("photo-sync")?.port(port).policy(|who, operation| match operation {
+    ///     Operation::Acquire { name, .. } if name.as_str() == "catalog" && who.label == "visitor" => {
+    ///         Verdict::Deny("visitors only look".to_owned())
+    ///     }
+    ///     _ => Verdict::Allow,
+    /// });
+    /// let worker = group.clone().label("worker").join()?;
+    /// let visitor = group.label("visitor").join()?;
+    /// drop(worker.mutex("catalog").lock()?);
+    /// match visitor.mutex("catalog").lock() {
+    ///     Err(Error::Denied(reason)) => assert_eq!(reason, "visitors only look"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn policy(mut self, policy: impl Fn(&Entry, &Operation) -> Verdict + Send + Sync + 'static) -> Self {
+        self.callbacks.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// What the supervisor answers to [`Instance::request`]: the handler of whoever is supervisor. Defaults to none: then
+    /// requests are [`Error::Denied`]. An answer has up to 1 MiB; a larger one is [`Error::Failed`] at who asked.
+    ///
+    /// It runs on threads of its own, up to 64 at one time, and may take as long as it likes; what comes meanwhile is
+    /// answered beside it, or waits for its turn. Every request reaches a handler at most once. If the handler panics,
+    /// that is [`Error::Failed`] at who asked; if the supervisor ends meanwhile, [`Error::Interrupted`]. If who asked
+    /// has given up or is gone, the answer goes nowhere.
+    ///
+    /// What it may call is what a [policy](Group::policy) may.
+    ///
+    /// ```
+    /// use bellwether::Group;
+    ///
+    /// # fn main() -> Result<(), bellwether::Error> {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    /// let group = Group::new("photo-sync")?
+    ///     .port(port)
+    ///     .on_request(|request| format!("{}, process {}", request.bytes.len(), request.from.pid).into_bytes());
+    /// let supervisor = group.clone().join()?;
+    /// let instance = group.join()?;
+    /// let answer = instance.request(*b"how long is this?")?;
+    /// assert_eq!(&*answer, format!("17, process {}", std::process::id()).as_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_request(mut self, handler: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.callbacks.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// How long an instance may take to leave that is told to with [`Command::Stop`](crate::Command::Stop). After it, it
+    /// is evicted: the others see it end, and what it held is free. `None`: it is never evicted. Counts only time in
+    /// which the supervisor itself ran. Defaults to 5 seconds. The limit of whoever is supervisor applies.
+    pub fn stop_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.stop_limit = limit.into();
         self
     }
 
@@ -199,6 +291,8 @@ impl Group {
             mechanism: self.mechanism,
             window_limit: self.window_limit,
             member_limit: self.member_limit,
+            stop_limit: self.stop_limit,
+            callbacks: self.callbacks.clone(),
         })
     }
 

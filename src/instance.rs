@@ -30,6 +30,10 @@ use crate::wire::message::ToSupervisor;
 /// A child that was forked and has not called `exec` inherits the sockets of its parent: as long as it lives, the
 /// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`]. Children started
 /// through [`std::process::Command`] inherit nothing.
+///
+/// A policy or a request handler ([`Group::policy`](crate::Group::policy), [`Group::on_request`](crate::Group::on_request))
+/// may read what its own instance knows, release what it holds and leave; every call that asks the supervisor or waits
+/// fails there with [`Error::InCallback`].
 #[derive(Clone, Debug)]
 pub struct Instance {
     handle: Arc<Handle>,
@@ -70,8 +74,10 @@ impl Instance {
 
     /// A channel of everything that happens from now on. Works in `crossbeam::channel::select!`.
     ///
-    /// It holds 1024 events; a receiver that lags further behind misses some and is told how many with
-    /// [`Event::Missed`]. It ends when the instance leaves.
+    /// It holds 1024 events, and 16 MiB of messages and commands; a receiver that lags further behind misses some and is
+    /// told how many with [`Event::Missed`], before the next event that it gets. Messages and commands that come before
+    /// the first call of this method are kept within the same bounds, and are in the channel that it returns. The channel
+    /// ends when the instance leaves.
     ///
     /// ```
     /// use bellwether::{EndReason, Event, Group};
@@ -143,7 +149,7 @@ impl Instance {
     }
 
     fn office_within(&self, timeout: Option<Duration>) -> Result<Office, Error> {
-        let epoch = self.unforked()?.take_office(timeout)?;
+        let epoch = self.callable()?.take_office(timeout)?;
         Ok(Office::new(self.clone(), epoch))
     }
 
@@ -197,7 +203,7 @@ impl Instance {
     }
 
     fn locks_within(&self, patience: Patience) -> Result<Vec<LockStatus>, Error> {
-        locks(self.unforked()?, patience)
+        locks(self.callable()?, patience)
     }
 
     /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
@@ -239,7 +245,7 @@ impl Instance {
     }
 
     fn resign_within(&self, timeout: Option<Duration>) -> Result<(), Error> {
-        let shared = self.unforked()?;
+        let shared = self.callable()?;
         let (reign, epoch) = shared.prepare_resignation(timeout)?;
         reign.stop(Ended::Resigned);
         shared.wait_after(epoch, timeout)
@@ -256,8 +262,9 @@ impl Instance {
         &self.handle.shared
     }
 
-    pub(crate) fn unforked(&self) -> Result<&Arc<Shared>, Error> {
-        if self.shared().is_forked() { Err(Error::Forked) } else { Ok(self.shared()) }
+    /// What a call uses that asks the supervisor or waits.
+    pub(crate) fn callable(&self) -> Result<&Shared, Error> {
+        self.shared().callable()
     }
 }
 

@@ -67,6 +67,13 @@
 //! [`Instance::state`] is a small map of named values with versions: whoever writes is told when the value is
 //! sure to reach every copy, and every copy reads its own without asking ([`Event::State`] tells of changes).
 //!
+//! # What copies say to each other
+//!
+//! [`Instance::send`] and [`broadcast`](Instance::broadcast) bring a message to one copy or to all
+//! ([`Event::Message`]), in the order in which they were sent. [`Instance::request`] asks the supervisor, in whichever
+//! process that is, and [`Instance::command`] is how the supervisor pauses and stops the others ([`Event::Command`]). None
+//! of these is ever done twice: if nobody can know whether it was done, the call says so ([`Error::Interrupted`]).
+//!
 //! # Examples
 //!
 //! Two complete programs. Licence counting:
@@ -130,6 +137,7 @@ mod group;
 #[doc(hidden)]
 pub mod ident;
 mod instance;
+mod messages;
 mod observer;
 mod office;
 mod runtime;

@@ -101,6 +101,10 @@ impl Observer {
     pub fn events(&self) -> Receiver<Event> {
         self.shared.hub.subscribe()
     }
+
+    pub(crate) fn unforked(&self) -> Result<&Shared, Error> {
+        if self.shared.is_forked() { Err(Error::Forked) } else { Ok(&self.shared) }
+    }
 }
 
 impl Drop for Observer {

@@ -145,10 +145,7 @@ impl<'a> State<'a> {
         bytes: Option<&[u8]>,
         patience: Patience,
     ) -> Result<Version, Error> {
-        if self.shared.is_forked() {
-            return Err(Error::Forked);
-        }
-        self.shared.put(resource(key)?, expected, bytes.map(Arc::from), patience).map(Version::new)
+        self.shared.callable()?.put(resource(key)?, expected, bytes.map(Arc::from), patience).map(Version::new)
     }
 
     /// The version that a key without a value has: that of its deletion, if it was ever written.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&str]); 3] = [
     ("src/wire", &["ident", "wire"]),
     ("src/coordinator", &["ident", "wire", "coordinator"]),
-    ("src/runtime", &["ident", "wire", "coordinator", "runtime", "entry", "error", "event", "PortReason"]),
+    ("src/runtime", &["ident", "wire", "coordinator", "runtime", "control", "entry", "error", "event", "PortReason"]),
 ];
 
 /// What the pure part may not name of the standard library and beyond.

@@ -8,20 +8,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::arrivals::Arrivals;
 pub use self::arrivals::GiveUp;
 pub use self::claims::{Claim, Hold};
+use self::errands::Errands;
+pub use self::notice::{Effect, Misplaced, Notice};
 use self::replica::Puts;
 pub use self::replica::Replica;
 use self::survey::Surveys;
 use super::numbers;
 use super::rules::Rules;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
 use crate::wire::message::{
-    EndReason, Entry, Forfeit, Hello, Holding, Join, LeaveSort, LockRow, NameSort, Profile, Purpose, ToMember,
-    ToSupervisor, Trust, Value,
+    EndReason, Entry, Forfeit, Hello, Join, LeaveSort, NameSort, Profile, Purpose, ToMember, ToSupervisor, Trust,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 mod arrivals;
 mod claims;
+mod errands;
+mod notice;
+mod pace;
 mod replica;
 mod survey;
 mod views;
@@ -62,6 +66,8 @@ pub struct Session {
     puts: Puts,
     /// The same for barriers.
     arrivals: Arrivals,
+    /// The same for messages, questions and commands.
+    errands: Errands,
     requests: u64,
     rules: Rules,
     /// The claims when the last connection ended: what must not be brought.
@@ -81,64 +87,6 @@ enum Connection {
     /// Part of an open reign.
     Settled,
 }
-
-/// What is to be done, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Show the kernel that this instance is a member now, with one tag and no other. Comes before the first request.
-    ShowMembership,
-    /// Write this to the present connection.
-    Send(ToSupervisor),
-    /// Tell the application.
-    Tell(Notice),
-    /// The id has ended: close the connection, and [`Session::rename`] before the next one.
-    Rename,
-}
-
-/// What the application may want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A supervisor has completed the handshake; its window may still be open.
-    Welcomed(InstanceId),
-    /// This instance is part of an open reign.
-    Reign(Epoch, InstanceId),
-    /// A new entry.
-    Joined(Entry),
-    /// An entry changed.
-    Changed(Entry),
-    /// An entry ended, and who reigned when it last stood there.
-    Ended(Entry, EndReason, Option<InstanceId>),
-    /// A request has a place in the queue: how many are ahead, and who has held the lock for longest.
-    Queued(Request, u32, Option<Holding>),
-    /// A request is granted and may be taken: [`Session::take`].
-    Granted(Request),
-    /// A grant goes on under a higher token.
-    Raised(Request, Token),
-    /// A grant was revoked: of what, and its last token.
-    Lost(Request, Resource, Token),
-    /// A request was refused.
-    Denied(Request, Box<str>),
-    /// A value of the state was written.
-    Written(Value),
-    /// A write is done.
-    Stored(Request, Stamp),
-    /// A write was refused, because the key has this version.
-    Conflict(Request, Stamp),
-    /// It is unknown whether a write was done.
-    Interrupted(Request),
-    /// The barrier lets the request pass, and whether it is the leader.
-    Passed(Request, bool),
-    /// Who holds what and who waits for it, as asked for.
-    Surveyed(u64, Vec<LockRow>),
-    /// Everything was forfeited by silence beyond the limit.
-    Forfeited,
-    /// The supervisor answered a ping.
-    Pong(u64),
-}
-
-/// The supervisor broke the protocol; the connection is of no use any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Misplaced(pub &'static str);
 
 impl Session {
     /// An instance that has not joined yet.
@@ -166,6 +114,7 @@ impl Session {
             replica: Replica::default(),
             puts: Puts::default(),
             arrivals: Arrivals::default(),
+            errands: Errands::default(),
             requests: 0,
             rules: Rules::ALL,
             #[cfg(test)]
@@ -301,7 +250,7 @@ impl Session {
     }
 
     /// The connection has ended, after everything readable was read.
-    pub fn disconnected(&mut self) {
+    pub fn disconnected(&mut self) -> Vec<Effect> {
         self.standing = Connection::Apart;
         #[cfg(test)]
         self.snapshot.clone_from(&self.claims);
@@ -313,6 +262,7 @@ impl Session {
         if self.is_fresh() {
             self.heard.clear();
         }
+        self.interrupt_errands()
     }
 
     /// Takes a new id, after [`Effect::Rename`].
@@ -360,6 +310,7 @@ impl Session {
                 self.refused(request);
                 effects.push(Effect::Tell(Notice::Denied(request, reason)));
                 self.put_refused(request, &mut effects);
+                self.errand_refused(request, &mut effects);
             }
             ToMember::Complete(generation) => self.completed(generation)?,
             ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
@@ -381,14 +332,25 @@ impl Session {
             ToMember::Conflict(request, version) => {
                 self.answered(request, Notice::Conflict(request, version), &mut effects);
             }
-            ToMember::Interrupted(request) => self.answered(request, Notice::Interrupted(request), &mut effects),
-            ToMember::Message(..)
-            | ToMember::Delivered(..)
-            | ToMember::Undelivered(_)
-            | ToMember::Reply(..)
-            | ToMember::Failed(..)
-            | ToMember::Command(_)
-            | ToMember::Evicted => return Err(Misplaced("answer to nothing that was asked")),
+            ToMember::Interrupted(request) => {
+                self.answered(request, Notice::Interrupted(request), &mut effects);
+                self.errand_done(request, Notice::Interrupted(request), &mut effects);
+            }
+            ToMember::Message(from, bytes) => self.addressed(Notice::Message(from, bytes), &mut effects)?,
+            ToMember::Command(order) => self.addressed(Notice::Commanded(order), &mut effects)?,
+            ToMember::Evicted => self.evicted(&mut effects)?,
+            ToMember::Delivered(request, count) => {
+                self.errand_answered(request, Notice::Delivered(request, count), &mut effects)?;
+            }
+            ToMember::Undelivered(request) => {
+                self.errand_answered(request, Notice::Undelivered(request), &mut effects)?;
+            }
+            ToMember::Reply(request, bytes) => {
+                self.errand_answered(request, Notice::Replied(request, bytes), &mut effects)?;
+            }
+            ToMember::Failed(request, reason) => {
+                self.errand_answered(request, Notice::Failed(request, reason), &mut effects)?;
+            }
         }
         Ok(effects)
     }

@@ -39,12 +39,20 @@ pub(super) enum Answer {
     Stored(Stamp),
     /// The write was refused: the key has this version.
     Conflict(Stamp),
-    /// It is unknown whether the write was done.
+    /// It is unknown whether it was done.
     Interrupted,
     /// The barrier has let it pass, as leader or not.
     Passed(bool),
     /// Who holds what.
     Surveyed(Vec<LockRow>),
+    /// A message or a command has reached so many.
+    Delivered(u32),
+    /// The one that it was for is not there.
+    Undelivered,
+    /// What the handler answered.
+    Replied(Arc<[u8]>),
+    /// The handler has no answer, and why.
+    Failed(Box<str>),
 }
 
 /// A place in a queue as it was told last.
@@ -124,12 +132,15 @@ impl Calls {
 
 impl Shared {
     /// Says something to the present supervisor, in the order in which the session decided it.
-    pub(super) fn submit(&self, state: MutexGuard<'_, State>, frame: Option<ToSupervisor>) {
-        let Some(frame) = frame else { return };
+    pub(super) fn submit(&self, state: MutexGuard<'_, State>, frames: impl IntoIterator<Item = ToSupervisor>) {
+        let mut frames = frames.into_iter().peekable();
+        if frames.peek().is_none() {
+            return;
+        }
         match &state.seat {
             Seat::Subordinate(peer) => {
                 let peer = peer.clone();
-                peer.outbox.push(&frame);
+                frames.for_each(|frame| peer.outbox.push(&frame));
                 drop(state);
                 peer.flush();
             }
@@ -137,7 +148,7 @@ impl Shared {
                 let reign = reign.clone();
                 // The registry's lock comes before that of the state.
                 drop(state);
-                reign.step(|machine| machine.frame(LinkId::LOCAL, frame));
+                reign.step(|machine| frames.for_each(|frame| machine.frame(LinkId::LOCAL, frame)));
             }
             // The next hello says it, or has no need to.
             Seat::Electing | Seat::Left => {}

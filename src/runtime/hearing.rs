@@ -33,6 +33,11 @@ impl Shared {
 
     fn take_in(&self, state: &mut State, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
         let effects = state.session.receive(frame)?;
+        Ok(self.carry_out(state, effects))
+    }
+
+    /// Does what the session decided; what is to be written is returned.
+    pub(super) fn carry_out(&self, state: &mut State, effects: Vec<Effect>) -> Vec<ToSupervisor> {
         let mut replies = Vec::new();
         for effect in effects {
             match effect {
@@ -44,9 +49,19 @@ impl Shared {
                 }
                 Effect::Tell(notice) => self.tell(state, notice),
                 Effect::Rename => self.rename(state),
+                Effect::End => self.end_for_good(state),
             }
         }
-        Ok(replies)
+        replies
+    }
+
+    /// This instance is out of the group. Its thread sees it when the connection, or the reign, ends, and does not elect
+    /// again.
+    fn end_for_good(&self, state: &mut State) {
+        log::warn!("this instance was told to stop, has not left in time, and is out of the group");
+        state.leaving = true;
+        self.changed.notify_all();
+        state.calls.wake_all();
     }
 
     /// Tells the application of the end of a reign, now that the election is decided or takes longer.
@@ -91,6 +106,13 @@ impl Shared {
             Notice::Conflict(request, version) => return state.calls.settle(request, Answer::Conflict(version)),
             Notice::Interrupted(request) => return state.calls.settle(request, Answer::Interrupted),
             Notice::Passed(request, leader) => return state.calls.settle(request, Answer::Passed(leader)),
+            Notice::Delivered(request, count) => return state.calls.settle(request, Answer::Delivered(count)),
+            Notice::Undelivered(request) => return state.calls.settle(request, Answer::Undelivered),
+            Notice::Replied(request, bytes) => return state.calls.settle(request, Answer::Replied(bytes)),
+            Notice::Failed(request, reason) => return state.calls.settle(request, Answer::Failed(reason)),
+            Notice::Message(from, bytes) => Event::Message { from, bytes },
+            Notice::Commanded(order) => Event::commanded(order),
+            Notice::Evicted => Event::Evicted,
             Notice::Surveyed(number, rows) => {
                 return state.calls.settle(Request::new(number), Answer::Surveyed(rows));
             }

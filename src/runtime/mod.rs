@@ -3,15 +3,17 @@
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
 //! [`follow`] and [`peer`] (being a subordinate), [`hearing`] (what becomes of what the supervisor says), [`reign`] (being
 //! the supervisor), [`door`] (how it accepts), [`link`] (one connection of it), [`warden`] (who looks after those that are
-//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`] and
-//! [`write`] (who waits for an answer), [`bell`] (how it is woken), [`endpoint`] and [`presence`] (sockets), [`clock`].
+//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`],
+//! [`write`] and [`errand`] (who waits for an answer), [`bell`] (how it is woken), [`endpoint`] and [`presence`] (sockets), [`clock`].
 
 mod bell;
+pub(crate) mod callbacks;
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod door;
 pub(crate) mod driver;
 pub(crate) mod endpoint;
+mod errand;
 pub(crate) mod follow;
 pub(crate) mod grant;
 mod hearing;
@@ -20,6 +22,7 @@ pub(crate) mod meet;
 pub(crate) mod office;
 pub(crate) mod outbox;
 pub(crate) mod peer;
+mod pool;
 pub(crate) mod presence;
 pub(crate) mod reign;
 pub(crate) mod shared;

@@ -246,13 +246,14 @@ impl Ear {
             }
             _ => {}
         }
-        let welcome = matches!(frame, ToMember::Welcome(_));
+        let (welcome, evicted) = (matches!(frame, ToMember::Welcome(_)), frame == ToMember::Evicted);
         if welcome {
             // Before anybody is woken by it: whoever looks at the state then has to take in what came behind it. Until
             // this frame is done with, that one waits for the ear.
             peer.shared.store(true, Ordering::Release);
         }
         match shared.receive_on(&peer.outbox, frame) {
+            Ok(true) if evicted => return Some(Followed::Ended),
             Ok(true) => peer.flush(),
             Ok(false) => return Some(Followed::Ended),
             Err(Misplaced(why)) => {

@@ -8,20 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use self::outputs::Settled;
+use super::callbacks::Callers;
 use super::link::Link;
-use super::outbox::Flushed;
 use super::presence::RollCall;
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, lock, spawn, warden};
-use crate::coordinator::supervisor::{self, Control, LinkId, Output, StepDown, Supervisor};
+use crate::coordinator::supervisor::{self, Control, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
 use crate::ident::InstanceId;
-use crate::wire::frame::Message;
-use crate::wire::message::{LeaveSort, ToMember, ToSupervisor};
+use crate::wire::message::{LeaveSort, ToSupervisor};
+
+mod outputs;
 
 /// How a reign ended for the one who reigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,11 @@ pub(crate) struct Reign {
     /// Who reigned before: most likely gone, and the first to be asked after.
     pub(super) predecessor: Option<InstanceId>,
     listener: Mutex<Option<Arc<TcpListener>>>,
+    /// Who runs the application's callbacks, and what they find the reign by.
+    callers: Callers,
+    own: Weak<Self>,
+    /// The id under which this instance reigns.
+    me: InstanceId,
 }
 
 #[derive(Debug)]
@@ -77,7 +84,7 @@ pub(super) struct Core {
 /// Reigns until the reign ends, on the thread of the caller.
 pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     let listener = Arc::new(listener);
-    let reign = Arc::new(Reign::new(shared, &listener));
+    let reign = Arc::new_cyclic(|own| Reign::new(shared, &listener, own));
     {
         let mut state = shared.state();
         if !state.sit(Seat::Supervisor(reign.clone())) {
@@ -111,6 +118,8 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     if ended == Ended::Left {
         shared.vanish();
     }
+    // A callback that runs may take any time; nobody waits for it.
+    reign.callers.end();
     lock(&reign.listener).take();
     drop(listener);
     let links = std::mem::take(&mut reign.core().links);
@@ -126,7 +135,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
 }
 
 impl Reign {
-    fn new(shared: &Arc<Shared>, listener: &Arc<TcpListener>) -> Self {
+    fn new(shared: &Arc<Shared>, listener: &Arc<TcpListener>, own: &Weak<Self>) -> Self {
         let settings = &shared.settings;
         let (me, pid, predecessor) = {
             let state = shared.state();
@@ -142,7 +151,12 @@ impl Reign {
             pid,
             window_limit: settings.window_limit,
             member_limit: settings.member_limit,
-            control: Control::default(),
+            control: Control {
+                judges: settings.callbacks.policy.is_some(),
+                answers: settings.callbacks.handler.is_some(),
+                stop_limit: settings.stop_limit,
+                ..Control::default()
+            },
         });
         let core = Core {
             machine,
@@ -164,6 +178,9 @@ impl Reign {
             crowded: Mutex::new(None),
             predecessor,
             listener: Mutex::new(Some(listener.clone())),
+            callers: Callers::new(),
+            own: own.clone(),
+            me,
         }
     }
 
@@ -204,6 +221,16 @@ impl Reign {
         &self.shared
     }
 
+    pub(super) fn me(&self) -> InstanceId {
+        self.me
+    }
+
+    /// Whether anybody waits for the answer to a question that the machine had.
+    pub(super) fn is_wanted(&self, question: u64) -> bool {
+        let core = self.core();
+        core.ended.is_none() && core.machine.is_wanted(question)
+    }
+
     /// The registry. A panic under this lock ends the reign, see [`Reign::step`], so its poison says nothing new.
     pub(super) fn core(&self) -> MutexGuard<'_, Core> {
         lock(&self.core)
@@ -238,8 +265,8 @@ impl Reign {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             core.machine.set_time(clock::milliseconds());
             input(&mut core.machine);
-            let touched = self.settle(&mut core);
-            (touched, look(&mut core))
+            let settled = self.settle(&mut core);
+            (settled, look(&mut core))
         }));
         if decided.is_err() {
             log::error!("the supervisor's state cannot be trusted any more; leaving the office");
@@ -255,123 +282,17 @@ impl Reign {
         }
         if ended {
             // Whatever was said last is still written, before the connections end.
-            if let Ok((touched, _)) = &decided {
-                for link in touched {
+            if let Ok((settled, _)) = &decided {
+                for link in &settled.touched {
                     link.outbox.finish(&link.stream);
                 }
             }
             self.close_office();
             return None;
         }
-        decided.ok()
-    }
-
-    /// Puts what the machine decided into the outboxes, and says which of them that were.
-    fn settle(&self, core: &mut Core) -> Vec<Arc<Link>> {
-        let mut touched = BTreeSet::new();
-        loop {
-            if core.machine.is_complete() {
-                core.machine.close(clock::nanoseconds());
-            }
-            let outputs = core.machine.take_outputs();
-            if outputs.is_empty() {
-                break;
-            }
-            for output in outputs {
-                match output {
-                    Output::Send(LinkId::LOCAL, frame) => self.tell_own(&mut core.machine, frame),
-                    Output::Send(to, frame) => {
-                        log::trace!("to {}: {frame}", to.0);
-                        if let Some(link) = core.links.get(&to) {
-                            link.outbox.push(&frame);
-                            touched.insert(to);
-                        }
-                    }
-                    Output::Cast(links, frame) => {
-                        log::trace!("to {} connections: {frame}", links.len());
-                        let mut encoded = Vec::new();
-                        frame.encode(&mut encoded);
-                        for to in &links {
-                            if let Some(link) = core.links.get(to) {
-                                link.outbox.push_encoded(&encoded);
-                                touched.insert(*to);
-                            }
-                        }
-                        if links.contains(&LinkId::LOCAL) {
-                            self.tell_own(&mut core.machine, frame);
-                        }
-                    }
-                    Output::Watch(links) => {
-                        for to in links {
-                            if let Some(link) = core.links.get(&to) {
-                                link.outbox.watch();
-                                touched.insert(to);
-                            }
-                        }
-                    }
-                    Output::Close(to) => {
-                        if let Some(link) = core.links.get(&to) {
-                            link.outbox.close();
-                            touched.insert(to);
-                        }
-                    }
-                    Output::Cut(to) => {
-                        if let Some(link) = core.links.get(&to) {
-                            link.cut();
-                        }
-                    }
-                    Output::StepDown(why) => {
-                        log::warn!("leaving the office to another: {}", sentence(why));
-                        core.ended = Some(Ended::SteppedDown);
-                    }
-                    // Nobody has said that there is a policy, a handler or an heir.
-                    Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => {}
-                }
-            }
-        }
-        if core.machine.is_open() {
-            self.open();
-        }
-        touched.iter().filter_map(|id| core.links.get(id).cloned()).collect()
-    }
-
-    fn open(&self) {
-        if !self.open.swap(true, Ordering::AcqRel) {
-            self.shared.opened();
-        }
-    }
-
-    /// The supervisor's own instance hears like any other, but at once.
-    fn tell_own(&self, machine: &mut Supervisor, frame: ToMember) {
-        // If nobody else has to hear of the reign, it is open for whoever wakes up for this.
-        if machine.is_open() && matches!(frame, ToMember::Welcome(_) | ToMember::Opened(_)) {
-            self.open();
-        }
-        match self.shared.receive(frame) {
-            Ok(replies) => replies.into_iter().for_each(|reply| machine.frame(LinkId::LOCAL, reply)),
-            Err(misplaced) => panic!("own member half and supervisor disagree: {}", misplaced.0),
-        }
-    }
-
-    /// Writes what waits in these outboxes, and whatever follows from its being written.
-    pub(super) fn flush(&self, mut touched: Vec<Arc<Link>>) {
-        while !touched.is_empty() {
-            let mut written = Vec::new();
-            for link in touched.drain(..) {
-                match link.outbox.flush(&link.stream) {
-                    Flushed::Quiet => {}
-                    Flushed::Written(count) => written.push((link.id, count)),
-                    // Its own thread sees the end and tells the machine. That frees nothing: the peer comes back.
-                    Flushed::Failed => link.cut(),
-                }
-            }
-            if written.is_empty() {
-                return;
-            }
-            let input = |machine: &mut Supervisor| written.iter().for_each(|(id, count)| machine.written(*id, *count));
-            let Some((next, ())) = self.decide(input, |_| ()) else { return };
-            touched = next;
-        }
+        let (settled, seen) = decided.ok()?;
+        self.callers.submit(settled.asked);
+        Some((settled.touched, seen))
     }
 
     /// Takes the frames of one connection; says whether it still owes its handshake.
@@ -416,7 +337,7 @@ impl Reign {
             }
             let sort = if how == Ended::Left { LeaveSort::Leaving } else { LeaveSort::Resigning };
             core.machine.freeze(sort);
-            let touched = self.settle(&mut core);
+            let Settled { touched, .. } = self.settle(&mut core);
             core.ended = Some(how);
             touched
         };
@@ -463,12 +384,5 @@ impl Reign {
         if let Some(listener) = lock(&self.listener).take() {
             endpoint::wake(&listener, self.shared.settings.port);
         }
-    }
-}
-
-fn sentence(why: StepDown) -> &'static str {
-    match why {
-        StepDown::Forfeited => "this instance had forfeited everything before it won",
-        StepDown::MustRefuse => "a living member speaks another wire version",
     }
 }

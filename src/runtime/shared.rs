@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::callbacks::Callbacks;
 use super::calls::Calls;
 use super::office::Question;
 use super::peer::Peer;
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) mechanism: Mechanism,
     pub(crate) window_limit: Option<Duration>,
     pub(crate) member_limit: u32,
+    pub(crate) stop_limit: Option<Duration>,
+    pub(crate) callbacks: Callbacks,
 }
 
 /// One instance, as all its threads see it.
@@ -117,6 +120,11 @@ impl Shared {
         self.process != std::process::id()
     }
 
+    /// The instance, unless this is a forked child: there everything of it is the parent's.
+    pub(crate) fn unforked(&self) -> Result<&Self, Error> {
+        if self.is_forked() { Err(Error::Forked) } else { Ok(self) }
+    }
+
     // ------------------------------------------------------------------------------------------ what the driver says
 
     /// Waits, unless the instance is to leave meanwhile.
@@ -174,11 +182,13 @@ impl Shared {
     /// The connection, or the reign, has ended.
     pub(crate) fn stand_up(&self) {
         let mut state = self.state();
-        if let Some(supervisor) = state.session.supervisor() {
+        let supervisor = state.session.supervisor();
+        let effects = state.session.disconnected();
+        self.carry_out(&mut state, effects);
+        if let Some(supervisor) = supervisor {
             self.tell_end(&mut state);
             state.untold = Some((supervisor, Instant::now()));
         }
-        state.session.disconnected();
         // A winner that never reigned shows itself as a member, and is none.
         if state.session.is_fresh()
             && let Some(presence) = &mut state.presence

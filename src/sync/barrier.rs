@@ -84,7 +84,7 @@ impl Barrier {
             return Err(Error::Option { option: "parties", value: self.parties.into(), limit: limit.into() });
         }
         let name = self.name.as_ref().map_err(|error| Error::Name(*error))?;
-        let leader = self.instance.unforked()?.meet(name, self.parties, patience)?;
+        let leader = self.instance.callable()?.meet(name, self.parties, patience)?;
         Ok(BarrierWait { leader })
     }
 

@@ -62,19 +62,19 @@ impl Guard {
     ///
     /// [`Error::Lost`] if it was lost before, [`Error::Forked`].
     pub fn unlock(self) -> Result<(), Error> {
-        let held = self.instance.unforked()?.release(self.request);
+        let held = self.instance.shared().unforked()?.release(self.request);
         if held { Ok(()) } else { Err(Error::Lost) }
     }
 
     fn held(&self) -> Option<Hold> {
-        self.instance.unforked().ok()?.held(self.request)
+        self.instance.shared().unforked().ok()?.held(self.request)
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         // In a forked child the connection is the parent's, and so is what it holds.
-        if let Ok(shared) = self.instance.unforked() {
+        if let Ok(shared) = self.instance.shared().unforked() {
             shared.release(self.request);
         }
     }

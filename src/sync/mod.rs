@@ -42,7 +42,7 @@ impl Named {
     }
 
     fn acquire(&self, mode: message::Mode, patience: Patience) -> Result<Guard, Error> {
-        let (request, hold) = self.instance.unforked()?.acquire(self.resource()?, mode, patience)?;
+        let (request, hold) = self.instance.callable()?.acquire(self.resource()?, mode, patience)?;
         Ok(Guard::new(self.instance.clone(), request, hold))
     }
 }

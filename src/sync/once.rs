@@ -79,7 +79,7 @@ impl Once {
         work: impl FnOnce() -> Result<Vec<u8>, Failure>,
     ) -> Result<Vec<u8>, Error> {
         let resource = self.0.resource()?;
-        let shared = self.0.instance.unforked()?;
+        let shared = self.0.instance.callable()?;
         if let Some(known) = shared.known_result(resource) {
             return Ok(known.to_vec());
         }
@@ -103,7 +103,7 @@ impl Once {
     /// Makes it the result, unless there is one, and returns the result there is, when everybody has it.
     fn settle(&self, bytes: Arc<[u8]>, patience: Patience) -> Result<Vec<u8>, Error> {
         let resource = self.0.resource()?;
-        let shared = self.0.instance.unforked()?;
+        let shared = self.0.instance.callable()?;
         for _ in 0..TRIES {
             match shared.put(resource.clone(), Some(Stamp::default()), Some(bytes.clone()), patience) {
                 Ok(version) => {

@@ -118,7 +118,7 @@ impl Semaphore {
     ///
     /// [`Error::Name`], [`Error::Forked`].
     pub fn limit(&self) -> Result<Option<u32>, Error> {
-        let value = self.named.instance.unforked()?.value(self.named.resource()?);
+        let value = self.named.instance.shared().unforked()?.value(self.named.resource()?);
         let bytes = value.and_then(|value| value.bytes);
         Ok(bytes.and_then(|bytes| <[u8; 4]>::try_from(&*bytes).ok()).map(u32::from_be_bytes))
     }
@@ -126,7 +126,7 @@ impl Semaphore {
     fn write(&self, expected: Option<Stamp>, limit: u32, patience: Patience) -> Result<(), Error> {
         let bytes = limit.to_be_bytes()[..].into();
         let key = self.named.resource()?.clone();
-        self.named.instance.unforked()?.put(key, expected, Some(bytes), patience).map(|_| ())
+        self.named.instance.callable()?.put(key, expected, Some(bytes), patience).map(|_| ())
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::pace::Pace;
 use super::{Connection, Effect, Misplaced, Notice, Session};
 use crate::ident::{Request, Resource, Stamp};
 use crate::wire::message::{Purpose, Put, ToSupervisor, Value, ViewHead};
@@ -65,32 +66,25 @@ pub(super) struct Puts {
     waiting: BTreeMap<Request, Put>,
     /// Those that are to be said on this connection.
     unsaid: BTreeSet<Request>,
-    /// Those that were said on this connection, and their sizes; also those that nobody waits for any more.
-    said: BTreeMap<Request, usize>,
-    said_bytes: usize,
+    /// Those that were said on this connection; also those that nobody waits for any more.
+    said: Pace,
 }
 
 impl Puts {
-    /// How many bytes of values may be under way at a time: far more than fits would wait on the connection, and end it.
-    const UNDER_WAY: usize = 1 << 20;
-
     /// A connection on which nothing was said.
     fn begin(&mut self) {
         self.unsaid = self.waiting.keys().copied().collect();
-        self.said.clear();
-        self.said_bytes = 0;
+        self.said = Pace::default();
     }
 
-    /// The next one that is to be said, if it may be: one at least may always be under way.
+    /// The next one that is to be said, if it may be.
     fn next(&mut self) -> Option<&mut Put> {
         let request = *self.unsaid.first()?;
         let size = self.waiting.get(&request)?.bytes.as_ref().map_or(0, |bytes| bytes.len());
-        if !self.said.is_empty() && self.said_bytes + size > Self::UNDER_WAY {
+        if !self.said.begin(request, size) {
             return None;
         }
         self.unsaid.remove(&request);
-        self.said.insert(request, size);
-        self.said_bytes += size;
         self.waiting.get_mut(&request)
     }
 
@@ -102,7 +96,7 @@ impl Puts {
 
     /// It was answered; says whether somebody waits for the answer.
     fn answered(&mut self, request: Request) -> bool {
-        self.said_bytes -= self.said.remove(&request).unwrap_or_default();
+        self.said.end(request);
         self.forget(request)
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn lock() -> Resource {
     Resource::new(Kind::Mutex, name())
 }
 
-fn entry(number: u64) -> Entry {
+pub(super) fn entry(number: u64) -> Entry {
     Entry { id: InstanceId::new(number), profile: profile(), standing: Standing::Active }
 }
 

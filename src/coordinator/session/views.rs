@@ -44,6 +44,7 @@ impl Session {
         self.forfeits = std::mem::take(&mut self.forfeit_parts);
         let view: BTreeMap<_, _> = std::mem::take(&mut self.parts).into_iter().map(|entry| (entry.id, entry)).collect();
         let old = std::mem::replace(&mut self.view, view);
+        self.note_pause();
         self.heard.clear();
         self.departed.clear();
         self.stamp = head.stamp;
@@ -69,6 +70,14 @@ impl Session {
         }
         self.settle_state(&head, effects);
         self.arrive_again(effects);
+        self.say_errands(effects);
+    }
+
+    /// What the registry says of this instance is what it brings to the next supervisor, under a new id as well.
+    fn note_pause(&mut self) {
+        if let Some(own) = self.view.get(&self.id) {
+            self.profile.paused = own.profile.paused;
+        }
     }
 
     pub(super) fn rebased(&mut self, base: Token) -> Result<(), Misplaced> {
@@ -96,6 +105,7 @@ impl Session {
                 Some(_) => Notice::Changed(entry),
             }));
         }
+        self.note_pause();
         Ok(())
     }
 

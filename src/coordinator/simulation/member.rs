@@ -44,6 +44,7 @@ impl World {
                 Effect::ShowMembership => self.show_membership(i),
                 Effect::Send(frame) => answers.push(frame),
                 Effect::Rename => self.at(i).must_rename = true,
+                Effect::End => self.fail(format!("EVICTED: {i}, and nobody has told it to stop")),
                 Effect::Tell(notice) => {
                     let instance = self.at(i);
                     if matches!(notice, Notice::Welcomed(_)) && instance.phase == Phase::Joining {

@@ -130,7 +130,14 @@ fn to_member(chance: &mut Chance) -> ToMember {
         written: number(c),
         whole: c.below(2) == 0,
     };
-    match c.below(27) {
+    match c.below(34) {
+        26 => ToMember::Message(id(c), vec![0; 3].into()),
+        27 => ToMember::Delivered(request(c), 1),
+        28 => ToMember::Undelivered(request(c)),
+        29 => ToMember::Reply(request(c), vec![0; 3].into()),
+        30 => ToMember::Failed(request(c), "".into()),
+        31 => ToMember::Command(Order::Pause),
+        32 => ToMember::Evicted,
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -220,11 +227,15 @@ fn a_member_bears_whatever_its_supervisor_says() {
         let c = &mut chance;
         let mut session = new_session(&Config::SMALL, InstanceId::new(1000));
         for _ in 0..100 {
-            match c.below(15) {
+            match c.below(19) {
+                15 => drop(session.post(None, vec![0; 400_000].into())),
+                16 => drop(session.ask(vec![0; 10].into())),
+                17 => drop(session.command(None, Order::Stop)),
+                18 => drop(session.forget_errand(request(c))),
                 13 => drop(session.survey()),
                 12 => drop(session.put(key(c), None, bytes(c))),
                 0 => drop(session.hello()),
-                1 => session.disconnected(),
+                1 => drop(session.disconnected()),
                 2 => drop(session.acquire(lock_name(0), Mode::Exclusive)),
                 3 => drop(session.cancel(request(c))),
                 4 => drop(session.release(request(c))),

@@ -1,6 +1,7 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 
+use super::super::callbacks::Callbacks;
 use super::*;
 use crate::coordinator::session::{GiveUp, Session};
 use crate::ident::{Epoch, InstanceId, Name, Stamp, Token};
@@ -26,6 +27,8 @@ fn greeted() -> (Shared, std::sync::Arc<Peer>, TcpStream) {
         mechanism: Mechanism::Datagram,
         window_limit: None,
         member_limit: 9,
+        stop_limit: None,
+        callbacks: Callbacks::default(),
     };
     let profile =
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };

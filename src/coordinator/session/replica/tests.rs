@@ -248,7 +248,7 @@ fn large_writes_are_said_one_after_the_other_and_nothing_overtakes_them() {
     assert_eq!(puts(&effects), [(second, None), (third, None)]);
     assert_eq!(puts(&hear(&mut session, ToMember::Stored(second, at(5, 3)))), []);
     hear(&mut session, ToMember::Stored(third, at(5, 4)));
-    assert_eq!(session.puts.said_bytes, 0);
+    assert_eq!(session.puts.said, Pace::default());
 }
 
 #[test]

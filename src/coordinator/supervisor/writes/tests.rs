@@ -145,7 +145,7 @@ impl Net {
             match effect {
                 Effect::Send(frame) => self.supervisor.frame(LinkId(link), frame),
                 Effect::Tell(notice) => self.notices.push((link, notice)),
-                Effect::ShowMembership | Effect::Rename => {}
+                Effect::ShowMembership | Effect::Rename | Effect::End => {}
             }
         }
     }
@@ -188,7 +188,7 @@ impl Net {
     /// The supervisor is killed: who is left, with what was read.
     fn killed(mut self) -> BTreeMap<u64, Session> {
         self.sessions.remove(&ME);
-        self.sessions.values_mut().for_each(Session::disconnected);
+        self.sessions.values_mut().for_each(|session| drop(session.disconnected()));
         self.sessions
     }
 

@@ -1,0 +1,148 @@
+//! What becomes of what the machine decides: frames go into the outboxes, questions to the application's callbacks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::callbacks::{Task, What};
+use super::super::clock;
+use super::super::link::Link;
+use super::super::outbox::Flushed;
+use super::{Core, Ended, Reign};
+use crate::coordinator::supervisor::{LinkId, Output, StepDown, Supervisor};
+use crate::wire::frame::Message;
+use crate::wire::message::ToMember;
+
+/// What is to be done once the lock is released.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Whose outboxes have got something.
+    pub(super) touched: Vec<Arc<Link>>,
+    /// What the application is asked.
+    pub(super) asked: Vec<Task>,
+}
+
+impl Reign {
+    /// Puts what the machine decided into the outboxes, and says what else is to be done.
+    pub(super) fn settle(&self, core: &mut Core) -> Settled {
+        let mut touched = BTreeSet::new();
+        let mut asked = Vec::new();
+        loop {
+            if core.machine.is_complete() {
+                core.machine.close(clock::nanoseconds());
+            }
+            let outputs = core.machine.take_outputs();
+            if outputs.is_empty() {
+                break;
+            }
+            for output in outputs {
+                match output {
+                    Output::Send(LinkId::LOCAL, frame) => self.tell_own(&mut core.machine, frame),
+                    Output::Send(to, frame) => {
+                        log::trace!("to {}: {frame}", to.0);
+                        if let Some(link) = core.links.get(&to) {
+                            link.outbox.push(&frame);
+                            touched.insert(to);
+                        }
+                    }
+                    Output::Cast(links, frame) => {
+                        log::trace!("to {} connections: {frame}", links.len());
+                        let mut encoded = Vec::new();
+                        frame.encode(&mut encoded);
+                        for to in &links {
+                            if let Some(link) = core.links.get(to) {
+                                link.outbox.push_encoded(&encoded);
+                                touched.insert(*to);
+                            }
+                        }
+                        if links.contains(&LinkId::LOCAL) {
+                            self.tell_own(&mut core.machine, frame);
+                        }
+                    }
+                    Output::Watch(links) => {
+                        for to in links {
+                            if let Some(link) = core.links.get(&to) {
+                                link.outbox.watch();
+                                touched.insert(to);
+                            }
+                        }
+                    }
+                    Output::Close(to) => {
+                        if let Some(link) = core.links.get(&to) {
+                            link.outbox.close();
+                            touched.insert(to);
+                        }
+                    }
+                    Output::Cut(to) => {
+                        if let Some(link) = core.links.get(&to) {
+                            link.cut();
+                        }
+                    }
+                    Output::StepDown(why) => {
+                        log::warn!("leaving the office to another: {}", sentence(why));
+                        core.ended = Some(Ended::SteppedDown);
+                    }
+                    Output::Judge(question, entry, frame) => {
+                        asked.push(Task { reign: self.own.clone(), question, entry, what: What::Judge(frame) });
+                    }
+                    Output::Handle(question, entry, bytes) => {
+                        asked.push(Task { reign: self.own.clone(), question, entry, what: What::Answer(bytes) });
+                    }
+                    // Nobody has said that the office is left to anybody.
+                    Output::HandOver(_) => {}
+                }
+            }
+        }
+        if core.machine.is_open() {
+            self.open();
+        }
+        let touched = touched.iter().filter_map(|id| core.links.get(id).cloned()).collect();
+        Settled { touched, asked }
+    }
+
+    fn open(&self) {
+        if !self.open.swap(true, Ordering::AcqRel) {
+            self.shared.opened();
+        }
+    }
+
+    /// The supervisor's own instance hears like any other, but at once.
+    fn tell_own(&self, machine: &mut Supervisor, frame: ToMember) {
+        // If nobody else has to hear of the reign, it is open for whoever wakes up for this.
+        if machine.is_open() && matches!(frame, ToMember::Welcome(_) | ToMember::Opened(_)) {
+            self.open();
+        }
+        match self.shared.receive(frame) {
+            Ok(replies) => replies.into_iter().for_each(|reply| machine.frame(LinkId::LOCAL, reply)),
+            Err(misplaced) => panic!("own member half and supervisor disagree: {}", misplaced.0),
+        }
+    }
+
+    /// Writes what waits in these outboxes, and whatever follows from its being written.
+    pub(in crate::runtime) fn flush(&self, mut touched: Vec<Arc<Link>>) {
+        while !touched.is_empty() {
+            let mut written = Vec::new();
+            for link in touched.drain(..) {
+                match link.outbox.flush(&link.stream) {
+                    Flushed::Quiet => {}
+                    Flushed::Written(count) => written.push((link.id, count)),
+                    // Its own thread sees the end and tells the machine. That frees nothing: the peer comes back.
+                    Flushed::Failed => link.cut(),
+                }
+            }
+            if written.is_empty() {
+                return;
+            }
+            let input = |machine: &mut Supervisor| written.iter().for_each(|(id, count)| machine.written(*id, *count));
+            let Some((next, ())) = self.decide(input, |_| ()) else { return };
+            touched = next;
+        }
+    }
+}
+
+fn sentence(why: StepDown) -> &'static str {
+    match why {
+        StepDown::Forfeited => "this instance had forfeited everything before it won",
+        StepDown::MustRefuse => "a living member speaks another wire version",
+    }
+}
