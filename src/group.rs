@@ -41,6 +41,7 @@ pub struct Group {
     member_limit: u32,
     stop_limit: Option<Duration>,
     callbacks: Callbacks,
+    succession: bool,
     mechanism: Mechanism,
 }
 
@@ -61,6 +62,7 @@ impl Group {
             member_limit: 8192,
             stop_limit: Some(Duration::from_secs(5)),
             callbacks: Callbacks::default(),
+            succession: true,
             mechanism: Mechanism::native(),
         })
     }
@@ -86,9 +88,42 @@ impl Group {
         self
     }
 
-    /// The version of the program, shown in the registry. Defaults to 0.
+    /// The version of the program, shown in the registry; a higher number is a newer one. Defaults to 0.
+    ///
+    /// The office goes to the newest version that is there, so that a program can be replaced copy by copy while it runs:
+    /// an older supervisor hands it over as [`Instance::resign`] does, and stays as a subordinate. Nobody loses
+    /// anything. What it says about this is [`Group::succession`].
+    ///
+    /// ```
+    /// use bellwether::{Group, Role};
+    ///
+    /// # fn main() -> Result<(), bellwether::Error> {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    /// let group = Group::new("photo-sync")?.port(port);
+    /// let old = group.clone().version(1).join()?;
+    /// let new = group.version(2).join()?;
+    /// new.office()?; // The office comes by itself.
+    /// assert_eq!((old.role(), new.role()), (Role::Subordinate, Role::Supervisor));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
+        self
+    }
+
+    /// Whether this instance, when it is the supervisor, leaves the office to an instance of a newer
+    /// [`version`](Group::version). Defaults to true. The choice of whoever is supervisor applies.
+    ///
+    /// It resigns as soon as a newer instance is a member, is not paused and has shown that it runs by an answer, and no
+    /// [`Office`](crate::Office) guard is left; new guards can be taken until then. If several are newer, the newest is
+    /// asked; if it does not answer, it is waited for, and the office stays where it is. The others leave the port to
+    /// that instance for 100 milliseconds, unless it ends meanwhile.
+    ///
+    /// It is tried once for each instance: one that does not take the office then, or loses it again, is not offered it
+    /// a second time by anybody who heard of the first. Whoever is supervisor afterwards stays it.
+    pub fn succession(mut self, succession: bool) -> Self {
+        self.succession = succession;
         self
     }
 
@@ -293,6 +328,7 @@ impl Group {
             member_limit: self.member_limit,
             stop_limit: self.stop_limit,
             callbacks: self.callbacks.clone(),
+            succession: self.succession,
         })
     }
 

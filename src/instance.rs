@@ -209,8 +209,9 @@ impl Instance {
     /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
-    /// No instance loses anything it holds. If none of the others takes the office within a second of trying, this
-    /// instance takes it again, and that is no error.
+    /// No instance loses anything it holds. An instance of a newer [version](crate::Group::version) goes first, if there
+    /// is one and [`Group::succession`](crate::Group::succession) is on. If none of the others takes the office within a
+    /// second of trying, this instance takes it again, and that is no error.
     ///
     /// ```
     /// use bellwether::{Error, Group, Role};
@@ -229,7 +230,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupervisor`], [`Error::NoHeir`] if it is alone, [`Error::Left`], [`Error::Forked`].
+    /// [`Error::NotSupervisor`], also if the office was handed over meanwhile, [`Error::NoHeir`] if it is alone,
+    /// [`Error::Left`], [`Error::Forked`].
     pub fn resign(&self) -> Result<(), Error> {
         self.resign_within(None)
     }

@@ -70,9 +70,15 @@
 //! # What copies say to each other
 //!
 //! [`Instance::send`] and [`broadcast`](Instance::broadcast) bring a message to one copy or to all
-//! ([`Event::Message`]), in the order in which they were sent. [`Instance::request`] asks the supervisor, in whichever
-//! process that is, and [`Instance::command`] is how the supervisor pauses and stops the others ([`Event::Command`]). None
-//! of these is ever done twice: if nobody can know whether it was done, the call says so ([`Error::Interrupted`]).
+//! ([`Event::Message`]), in the order in which they were sent. [`Instance::request`] asks the handler
+//! ([`Group::on_request`]) in whichever copy is supervisor. None of these is ever done twice: if nobody can know whether it
+//! was done, the call says so ([`Error::Interrupted`]).
+//!
+//! # What the supervisor decides
+//!
+//! [`Group::policy`] is asked before any operation of any copy takes effect, and may deny it. [`Instance::command`] tells
+//! others to pause, to resume or to stop ([`Event::Command`]). With [`Group::version`] a newer version of the program takes
+//! the office over when it joins.
 //!
 //! # Examples
 //!

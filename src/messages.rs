@@ -179,15 +179,15 @@ impl Instance {
     }
 
     fn send_within(&self, to: Option<InstanceId>, bytes: Arc<[u8]>, patience: Patience) -> Result<usize, Error> {
-        self.unforked()?.send(to, bytes, patience).map(number)
+        self.callable()?.send(to, bytes, patience).map(number)
     }
 
     fn request_within(&self, bytes: Arc<[u8]>, patience: Patience) -> Result<Arc<[u8]>, Error> {
-        self.unforked()?.ask(bytes, patience)
+        self.callable()?.ask(bytes, patience)
     }
 
     fn command_within(&self, to: Option<InstanceId>, command: Command) -> Result<usize, Error> {
-        self.unforked()?.command(to, command.order(), Patience::Forever).map(number)
+        self.callable()?.command(to, command.order(), Patience::Forever).map(number)
     }
 }
 

@@ -228,8 +228,8 @@ fn p4_runner_and_supervisor_killed_after_the_write_leave_one_result() {
 fn p4_a_result_that_is_too_large_is_none() {
     let fleet = Fleet::new();
     let members = fleet.members(2, "");
-    let error = refused(members[0].once("migrate size=1047553").answer(), "Option");
-    assert!(error.contains("value of 1047553 exceeds 1047552"), "{error:?}");
+    let error = refused(members[0].once("migrate size=1048577").answer(), "Option");
+    assert!(error.contains("value of 1048577 exceeds 1048576"), "{error:?}");
     assert_eq!(result(&members[1].once("migrate bytes=small")), "small");
     assert_eq!(result(&members[0].once("migrate bytes=x")), "small");
 }

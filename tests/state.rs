@@ -150,7 +150,7 @@ fn p7_a_newcomer_has_everything_when_it_has_joined() {
         members[n % 2].put(&format!("key-{n}"), &n.to_string());
     }
     members[0].ask("delete key-7").unwrap();
-    members[1].ask("put large x size=1047552").unwrap();
+    members[1].ask("put large x size=1048576").unwrap();
     let before = members[0].snapshot();
     assert_eq!(before.split(',').count(), 200);
     for _ in 0..2 {
@@ -175,7 +175,7 @@ fn p7_a_stopped_member_holds_nobody_up_for_long_and_has_it_when_it_runs_again() 
     // A small one that its kernel takes, and so much that nothing would ever take it.
     let mut version = writer.put("small", "one");
     for _ in 0..12 {
-        version = writer.ask("put large x size=1047552").unwrap().text("version");
+        version = writer.ask("put large x size=1048576").unwrap().text("version");
     }
     supervisor.expect(0, "changed", &[("id", stopped.id.as_str()), ("standing", "Aside")]);
     // Nobody waits for it any more.
@@ -358,8 +358,8 @@ fn p7_what_is_too_much_is_refused_and_changes_nothing() {
     let members = fleet.members(2, "");
     let (supervisor, rest) = court(&fleet, &members);
     for member in [&supervisor, &rest[0]] {
-        let error = refused(member.ask("put large x size=1047553"), "Option");
-        assert!(error.contains("value of 1047553 exceeds 1047552"), "{error:?}");
+        let error = refused(member.ask("put large x size=1048577"), "Option");
+        assert!(error.contains("value of 1048577 exceeds 1048576"), "{error:?}");
         for key in ["_x", &"k".repeat(129)] {
             refused(member.ask(&format!("put {key} x")), "Name");
             refused(member.ask(&format!("delete {key}")), "Name");
@@ -369,7 +369,7 @@ fn p7_what_is_too_much_is_refused_and_changes_nothing() {
     assert_eq!(supervisor.snapshot(), "");
     // Four of the largest are more than all of it.
     for n in 0..4 {
-        rest[0].ask(&format!("put large-{n} x size={}", 1_047_552 - 300)).unwrap();
+        rest[0].ask(&format!("put large-{n} x size={}", 1_048_576 - 300)).unwrap();
     }
     let full = supervisor.snapshot();
     for member in [&supervisor, &rest[0]] {

@@ -11,16 +11,23 @@
 //! | | denied | `Unusable(Reserved)` |
 //! | `Connect` | made | `Greet` |
 //! | | refused, with the port in use for seconds | `Unusable(SourcePort)` |
-//! | | refused, while being courteous | a new round, `Connect` |
+//! | | refused, reset, timed out, self-connected, failed, while the port is left to others | a new round, `Connect` |
 //! | | refused, reset, timed out, self-connected, failed | a new round, `Bind` |
 //! | `Greet` | welcomed | `Follow` |
 //! | | ended | a new round, `Connect` |
 //! | | foreign, other group, refused | `Unusable`, with that reason |
 //! | `Pause` | over | the step it delayed |
 //!
+//! The port is left to others by who has just resigned, for [`COURTESY`], and by who has heard that its supervisor resigned
+//! in favour of another one, for [`RESERVED`]; by neither of them once those others are gone. The heir itself binds first.
+//!
 //! A new round starts at once the first [`EAGER`] times and after a [`Step::Pause`] from then on.
 
 use std::time::Duration;
+
+pub use self::reports::{Bound, Connected, Greeted, Unusable};
+
+mod reports;
 
 /// Rounds that follow each other without a pause. The port of a killed supervisor is free a few system calls after its
 /// connections end, so that the first retries should not wait at all.
@@ -54,6 +61,9 @@ pub const HANG_UP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an instance that resigned leaves the port to the others, counted from the first refusal.
 pub const COURTESY: Duration = Duration::from_secs(1);
 
+/// How long everybody else leaves the port to the heir in whose favour a supervisor has resigned, counted in the same way.
+pub const RESERVED: Duration = Duration::from_millis(100);
+
 /// The longest piece of time that one round can add to a count. A process that was stopped meanwhile, or a machine that
 /// was suspended, has not tried anything in that time and may not conclude anything from it.
 const SLICE: Duration = Duration::from_millis(100);
@@ -80,77 +90,6 @@ pub enum Step {
     Follow,
     /// The end: nobody of the group can use this port, or not this instance, and why.
     Unusable(Unusable),
-}
-
-/// How binding and listening ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Bound {
-    /// It listens. Only this is victory: with `SO_REUSEADDR` two sockets can both bind.
-    Won,
-    /// Somebody has the port.
-    InUse,
-    /// It was bound, but another that had bound it too was first to listen, or both got in each other's way.
-    ListenFailed,
-    /// This process may not use the port.
-    Denied,
-    /// Something else went wrong, for instance no descriptor was left.
-    Failed,
-}
-
-/// How connecting ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Connected {
-    /// There is a connection. It proves little: it can lead to a listener that is about to close.
-    Made,
-    /// Nobody listens.
-    Refused,
-    /// The listener closed meanwhile.
-    Reset,
-    /// No answer.
-    TimedOut,
-    /// The kernel picked the port itself as the source port, and the socket was connected to itself.
-    SelfConnected,
-    /// Something else went wrong.
-    Failed,
-}
-
-/// How the greeting ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Greeted {
-    /// The supervisor welcomed this instance.
-    Welcomed,
-    /// The connection ended first: end of file or reset.
-    Ended,
-    /// The answer was not of this wire.
-    Foreign,
-    /// A supervisor of another group answered.
-    OtherGroup,
-    /// A supervisor of this group refused this instance for good; the runtime has its reason.
-    Refused,
-}
-
-/// Why an election ended without a supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unusable {
-    /// The port is in use, but nobody listened on it for [`PATIENCE`]: it is the source port of a stranger's outgoing
-    /// connection.
-    SourcePort,
-    /// Another service has the port.
-    Foreign,
-    /// Somebody takes connections and ends each of them without a word, for [`HANG_UP_PATIENCE`].
-    HangsUp,
-    /// A group of another name has the port.
-    OtherGroup,
-    /// The supervisor of the group refused this instance.
-    Refused,
-    /// This process may not use the port.
-    Reserved,
-    /// Neither bind nor connect worked for [`PATIENCE`], for reasons that have nothing to do with other instances.
-    Failing,
 }
 
 /// What has been seen without a break, and for how long.
@@ -213,7 +152,8 @@ struct Courtesy {
 }
 
 impl Election {
-    /// The election of an instance that starts: bind first, most programs are alone.
+    /// The election of an instance that starts: bind first, most programs are alone. Also that of an heir, to whom the
+    /// others leave the port.
     pub const fn first(now: Duration) -> Self {
         Self::new(now, Opening::Bind, None)
     }
@@ -234,9 +174,15 @@ impl Election {
         Self::deferring(now, COURTESY)
     }
 
-    /// As [`resigned`](Self::resigned), with another length: for those that let a named heir go first.
-    pub const fn deferring(now: Duration, courtesy: Duration) -> Self {
-        Self::new(now, Opening::Connect, Some(Courtesy { length: courtesy, since: None }))
+    /// The election of an instance that has heard that its supervisor resigned in favour of another one: the same, for
+    /// [`RESERVED`], so that the heir need not race with everybody. [`others_gone`](Self::others_gone) is to be called
+    /// when the heir is.
+    pub const fn reserved(now: Duration) -> Self {
+        Self::deferring(now, RESERVED)
+    }
+
+    const fn deferring(now: Duration, length: Duration) -> Self {
+        Self::new(now, Opening::Connect, Some(Courtesy { length, since: None }))
     }
 
     const fn new(now: Duration, opening: Opening, courtesy: Option<Courtesy>) -> Self {

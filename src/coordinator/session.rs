@@ -17,13 +17,14 @@ use super::numbers;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
 use crate::wire::message::{
-    EndReason, Entry, Forfeit, Hello, Join, LeaveSort, NameSort, Profile, Purpose, ToMember, ToSupervisor, Trust,
+    EndReason, Entry, Forfeit, Hello, Join, NameSort, Profile, Purpose, ToMember, ToSupervisor, Trust,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 mod arrivals;
 mod claims;
 mod errands;
+mod heirs;
 mod notice;
 mod pace;
 mod replica;
@@ -51,6 +52,7 @@ pub struct Session {
     heard: BTreeSet<InstanceId>,
     /// Ends of the present reign's that the next supervisor could not learn from the kernel.
     departed: BTreeMap<InstanceId, EndReason>,
+    heirs: heirs::Heirs,
     supervisor: Option<InstanceId>,
     predecessor: Option<InstanceId>,
     standing: Connection,
@@ -104,6 +106,7 @@ impl Session {
             forfeits: Vec::new(),
             heard: BTreeSet::new(),
             departed: BTreeMap::new(),
+            heirs: heirs::Heirs::default(),
             supervisor: None,
             predecessor: None,
             standing: Connection::Apart,
@@ -314,12 +317,7 @@ impl Session {
             }
             ToMember::Complete(generation) => self.completed(generation)?,
             ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
-            ToMember::Leave(sort) => {
-                // The successor finds its presence closed and would take that for a failure.
-                if let (LeaveSort::Leaving, Some(id)) = (sort, self.supervisor) {
-                    self.departed.insert(id, EndReason::Left);
-                }
-            }
+            ToMember::Leave(sort) => self.office_left(sort),
             ToMember::Ping(n) => effects.push(Effect::Send(ToSupervisor::Pong(n))),
             ToMember::Pong(n) => effects.push(Effect::Tell(Notice::Pong(n))),
             ToMember::Locks(rows) => self.locks(rows)?,

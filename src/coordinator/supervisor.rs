@@ -65,7 +65,8 @@ pub enum Output {
     Judge(u64, Entry, ToSupervisor),
     /// Let the application's handler answer this one, and report with [`Supervisor::handled`]. It may take any time.
     Handle(u64, Entry, Arc<[u8]>),
-    /// Resign in favour of this member as soon as the application lets the office go.
+    /// Resign in favour of this member as soon as the application lets the office go, if it is still
+    /// [`Supervisor::heir`] then.
     HandOver(InstanceId),
 }
 
@@ -133,6 +134,7 @@ pub struct Supervisor {
     base_round: Option<(Token, Awaiting)>,
     /// Who asked for all locks and was not answered yet: of each connection the last question.
     surveys: BTreeMap<LinkId, u64>,
+    succession: succession::Succession,
     outputs: Vec<Output>,
 }
 
@@ -202,6 +204,7 @@ impl Supervisor {
             round: None,
             base_round: None,
             surveys: BTreeMap::new(),
+            succession: succession::Succession::default(),
             outputs: Vec::new(),
         }
     }

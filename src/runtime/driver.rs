@@ -11,6 +11,7 @@ use super::shared::Shared;
 use super::{clock, endpoint};
 use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};
 use crate::error::{Error, PortReason};
+use crate::ident::InstanceId;
 use crate::wire::message::Refusal;
 
 /// How long an instance that had a seat waits before it tries a port again that cannot be used.
@@ -19,6 +20,8 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Runs an instance until it leaves, or until it is clear that it never gets a seat.
 pub(crate) fn run(shared: &Arc<Shared>) {
     let mut election = Election::first(clock::monotonic());
+    // To whom alone the port is left, if it is; otherwise it is left to anybody else.
+    let mut heir = None;
     let mut listener: Option<TcpListener> = None;
     let mut stream: Option<TcpStream> = None;
     let mut refusal = None;
@@ -51,8 +54,11 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                         failed.outcome
                     }
                 };
-                if outcome == Connected::Refused && election.is_deferring() && !shared.is_anybody_there() {
-                    election.others_gone();
+                if outcome == Connected::Refused && election.is_deferring() {
+                    let gone = heir.map_or_else(|| !shared.is_anybody_there(), |heir| shared.is_gone(heir));
+                    if gone {
+                        election.others_gone();
+                    }
                 }
                 election.connected(outcome, clock::monotonic(), clock::chance());
             }
@@ -61,7 +67,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                 log::debug!("connection to the supervisor: {followed:?}");
                 let greeted = match followed {
                     Followed::Disconnected | Followed::Renamed => {
-                        election = Election::again(clock::monotonic());
+                        (heir, election) = elect_again(shared);
                         continue;
                     }
                     Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow) => Greeted::Ended,
@@ -81,6 +87,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                     Ended::FailStop => Election::again(clock::monotonic()),
                     Ended::Resigned | Ended::SteppedDown => Election::resigned(clock::monotonic()),
                 };
+                heir = None;
             }
             Step::Pause(time) => {
                 shared.pause(time);
@@ -97,6 +104,17 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         }
     }
     shared.end();
+}
+
+/// The election after the end of a connection to a supervisor, and whom it is left to.
+fn elect_again(shared: &Shared) -> (Option<InstanceId>, Election) {
+    let now = clock::monotonic();
+    let mut state = shared.state();
+    match state.session.take_reservation() {
+        None => (None, Election::again(now)),
+        Some(heir) if heir == state.session.id() => (None, Election::first(now)),
+        Some(heir) => (Some(heir), Election::reserved(now)),
+    }
 }
 
 /// `kind` is what the kernel said last.

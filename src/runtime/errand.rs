@@ -119,3 +119,6 @@ fn failure(answer: Answer) -> Error {
         _ => Error::Interrupted,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,9 @@
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
 //! [`follow`] and [`peer`] (being a subordinate), [`hearing`] (what becomes of what the supervisor says), [`reign`] (being
 //! the supervisor), [`door`] (how it accepts), [`link`] (one connection of it), [`warden`] (who looks after those that are
-//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`calls`], [`grant`], [`meet`],
-//! [`write`] and [`errand`] (who waits for an answer), [`bell`] (how it is woken), [`endpoint`] and [`presence`] (sockets), [`clock`].
+//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`heir`] (how a newer version gets it),
+//! [`calls`], [`grant`], [`meet`], [`write`] and [`errand`] (who waits for an answer), [`bell`] (how it is woken),
+//! [`endpoint`] and [`presence`] (sockets), [`clock`].
 
 mod bell;
 pub(crate) mod callbacks;
@@ -17,6 +18,7 @@ mod errand;
 pub(crate) mod follow;
 pub(crate) mod grant;
 mod hearing;
+mod heir;
 pub(crate) mod link;
 pub(crate) mod meet;
 pub(crate) mod office;

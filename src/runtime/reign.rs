@@ -16,7 +16,7 @@ use super::callbacks::Callers;
 use super::link::Link;
 use super::presence::RollCall;
 use super::shared::{Seat, Shared};
-use super::{clock, endpoint, lock, spawn, warden};
+use super::{clock, endpoint, heir, lock, spawn, warden};
 use crate::coordinator::supervisor::{self, Control, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
@@ -76,6 +76,8 @@ pub(super) struct Core {
     pub(super) next: u64,
     /// Whether somebody was missing after the last step, and whether only the roll call was.
     needs: (bool, bool),
+    /// Whether somebody newer waits for the office.
+    pub(super) heir_waits: heir::Waits,
     pub(super) ended: Option<Ended>,
     /// The last words were written, or could not be: nobody needs the listener and the connections any more.
     closed: bool,
@@ -137,12 +139,13 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
 impl Reign {
     fn new(shared: &Arc<Shared>, listener: &Arc<TcpListener>, own: &Weak<Self>) -> Self {
         let settings = &shared.settings;
-        let (me, pid, predecessor) = {
+        let (me, pid, predecessor, heirs) = {
             let state = shared.state();
             (
                 state.session.id(),
                 state.session.profile().pid,
                 state.session.predecessor().filter(|id| *id != state.session.id()),
+                state.session.heirs().clone(),
             )
         };
         let machine = Supervisor::new(supervisor::Settings {
@@ -155,7 +158,8 @@ impl Reign {
                 judges: settings.callbacks.policy.is_some(),
                 answers: settings.callbacks.handler.is_some(),
                 stop_limit: settings.stop_limit,
-                ..Control::default()
+                yields: settings.succession,
+                heirs,
             },
         });
         let core = Core {
@@ -164,6 +168,7 @@ impl Reign {
             unfinished: BTreeSet::new(),
             next: 1,
             needs: (false, false),
+            heir_waits: heir::Waits::Nobody,
             ended: None,
             closed: false,
         };
@@ -217,7 +222,7 @@ impl Reign {
         self.open.load(Ordering::Acquire)
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -276,9 +281,13 @@ impl Reign {
         // The warden sleeps as long as nobody is missing; once awake it looks by its own clock.
         let needs = (core.machine.is_waiting(), core.machine.lacks_only_the_call());
         let woken = std::mem::replace(&mut core.needs, needs) != needs;
+        let heir_came = core.heir_waits.begin();
         drop(core);
         if woken {
             self.stirred.notify_all();
+        }
+        if heir_came {
+            heir::attend(self);
         }
         if ended {
             // Whatever was said last is still written, before the connections end.
@@ -330,17 +339,26 @@ impl Reign {
 
     /// Ends the reign in an orderly way: everyone is told, then the office is closed.
     pub(crate) fn stop(&self, how: Ended) {
-        let touched = {
-            let mut core = self.core();
-            if core.ended.is_some() {
-                return;
+        let core = self.core();
+        if core.ended.is_none() {
+            self.end(core, how);
+        }
+    }
+
+    /// The same, for who has the lock already.
+    pub(super) fn end(&self, mut core: MutexGuard<'_, Core>, how: Ended) {
+        let sort = match (how, core.machine.heir()) {
+            (Ended::Left, _) => LeaveSort::Leaving,
+            (_, None) => LeaveSort::Resigning,
+            (_, Some(heir)) => {
+                self.shared.state().session.resigned_for(heir);
+                LeaveSort::ResigningFor(heir)
             }
-            let sort = if how == Ended::Left { LeaveSort::Leaving } else { LeaveSort::Resigning };
-            core.machine.freeze(sort);
-            let Settled { touched, .. } = self.settle(&mut core);
-            core.ended = Some(how);
-            touched
         };
+        core.machine.freeze(sort);
+        let Settled { touched, .. } = self.settle(&mut core);
+        core.ended = Some(how);
+        drop(core);
         for link in &touched {
             // At most one write timeout for each peer that does not take it; the office is closed then all the same.
             link.outbox.finish(&link.stream);

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) member_limit: u32,
     pub(crate) stop_limit: Option<Duration>,
     pub(crate) callbacks: Callbacks,
+    /// As supervisor it leaves the office to a newer version of the program.
+    pub(crate) succession: bool,
 }
 
 /// One instance, as all its threads see it.

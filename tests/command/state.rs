@@ -148,6 +148,6 @@ fn a_state_that_cannot_be_had_says_why() {
     let large = vec![b'x'; 1_047_553];
     let refused = bellwether_reading(&large, &["state", "put", &group, "key", "-"]);
     assert_failed(&refused, "cannot write \"key\"");
-    assert!(refused.stderr.contains("value of 1047553 exceeds 1047552"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("value of 1048577 exceeds 1048576"), "{}", refused.stderr);
     assert_failed(&state("get", &[&group, "key"]), "has no value");
 }

@@ -109,11 +109,30 @@ fn refused_until_bind(mut election: Election) -> Duration {
 fn one_that_resigned_leaves_the_port_to_others_for_a_second_of_refusals_or_until_they_are_gone() {
     let after = refused_until_bind(Election::resigned(Duration::ZERO));
     assert!(after >= COURTESY && after < COURTESY + LONGEST_PAUSE * 2, "{after:?}");
-    let after = refused_until_bind(Election::deferring(Duration::ZERO, Duration::from_millis(100)));
-    assert!(after >= Duration::from_millis(100) && after < Duration::from_millis(110), "{after:?}");
     let mut alone = Election::resigned(Duration::ZERO);
     alone.others_gone();
     assert_eq!(refused_until_bind(alone), Duration::ZERO);
+}
+
+#[test]
+fn one_that_was_told_of_an_heir_leaves_the_port_to_it_for_a_tenth_of_that_or_until_it_is_gone() {
+    let after = refused_until_bind(Election::reserved(Duration::ZERO));
+    assert!(after >= RESERVED && after < RESERVED + LONGEST_PAUSE * 2, "{after:?}");
+    let mut gone = Election::reserved(Duration::ZERO);
+    gone.connected(Connected::Refused, Duration::ZERO, 0);
+    gone.others_gone();
+    assert_eq!(gone.connected(Connected::Refused, Duration::ZERO, 0), Step::Bind);
+}
+
+#[test]
+fn the_port_is_left_to_the_heir_also_while_its_window_comes_to_nothing() {
+    let mut election = Election::reserved(Duration::ZERO);
+    for outcome in [Connected::Reset, Connected::TimedOut, Connected::Failed, Connected::Refused] {
+        assert!(matches!(election.connected(outcome, Duration::ZERO, 0), Step::Connect { .. }), "{outcome:?}");
+    }
+    assert_eq!(election.connected(Connected::Made, Duration::ZERO, 0), Step::Greet);
+    assert_eq!(election.greeted(Greeted::Ended, Duration::ZERO, 0), CONNECT);
+    assert_eq!(election.connected(Connected::Refused, Duration::ZERO, 0), CONNECT);
 }
 
 #[test]
@@ -279,12 +298,13 @@ fn outcome() -> impl Strategy<Value = (Bound, Connected, Greeted, u64, u64)> {
 proptest! {
     #[test]
     fn no_sequence_of_outcomes_spins(
-        start in 0..3,
+        start in 0..4,
         outcomes in prop::collection::vec(outcome(), 1..400),
     ) {
         let mut election = match start {
             0 => Election::first(Duration::ZERO),
             1 => Election::again(Duration::ZERO),
+            2 => Election::reserved(Duration::ZERO),
             _ => Election::resigned(Duration::ZERO),
         };
         let (mut now, mut eager, mut paused) = (Duration::ZERO, 0, false);

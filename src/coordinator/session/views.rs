@@ -47,6 +47,7 @@ impl Session {
         self.note_pause();
         self.heard.clear();
         self.departed.clear();
+        self.forget_heirs();
         self.stamp = head.stamp;
         self.epoch = self.epoch.max(head.stamp.epoch);
         self.base = self.base.max(head.base);

@@ -178,16 +178,28 @@ pub(super) mod tests {
 
     /// What it says before its claims; `known` is its last closed view, without one it is a newcomer.
     pub(in super::super) fn begin_hello(supervisor: &mut Supervisor, link: LinkId, number: u64, known: &[u64]) {
+        begin_hello_of(supervisor, link, number, known, 0);
+    }
+
+    /// The same for a version of the program.
+    pub(in super::super) fn begin_hello_of(
+        supervisor: &mut Supervisor,
+        link: LinkId,
+        number: u64,
+        known: &[u64],
+        version: u32,
+    ) {
         let hello = Hello {
             wire: WIRE_VERSION,
             purpose: Purpose::Member,
             trust: Trust::Open,
             id: InstanceId::new(number),
-            attempt: Attempt::new(1),
+            // Whoever comes again has a later connection.
+            attempt: Attempt::new(1 + link.0),
         };
         let n = u64::from(!known.is_empty());
         let profile =
-            Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
+            Profile { pid: 0, version, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
         let stamp = Stamp { epoch: Epoch::new(n), n };
         let join = Join {
             group: group(),

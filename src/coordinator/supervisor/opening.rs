@@ -152,6 +152,7 @@ impl Supervisor {
     /// Everyone welcomed before has their names: now they may be welcomed, and ask for things.
     fn finish_round(&mut self) {
         self.round = None;
+        self.succession.look_again();
         let newcomers = self.registry.in_place(|place| matches!(place, Place::Named(_)));
         for id in &newcomers {
             if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {

@@ -1,12 +1,101 @@
 //! Leaving the office to a newer version of the program.
+//!
+//! Whoever is of the newest version, and newer than this instance, is asked whether it runs; the first who answers is the
+//! heir, as long as it is connected and not paused. Nobody is asked in whose favour somebody has resigned before: it did
+//! not take the office then, or lost it, and would most likely do so again.
 
-use super::{LinkId, Supervisor};
-use crate::ident::InstanceId;
+use std::collections::BTreeMap;
+
+use super::super::registry::Place;
+use super::{LinkId, Output, Phase, Supervisor};
+use crate::ident::{InstanceId, Stamp};
+use crate::wire::message::ToMember;
+
+/// Who may have the office instead of this instance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Succession {
+    /// The view in which it was looked last for somebody newer: nobody becomes newer without another one.
+    looked: Stamp,
+    pings: u64,
+    /// Those of the newest version, each with its connection and the ping that it has to answer.
+    asked: BTreeMap<InstanceId, (LinkId, u64)>,
+    /// Who has answered first.
+    heir: Option<InstanceId>,
+}
+
+impl Succession {
+    /// Somebody was welcomed, of whom the view told before.
+    pub(super) fn look_again(&mut self) {
+        self.looked = Stamp::default();
+    }
+}
 
 impl Supervisor {
-    /// A member answers a ping: one who is to have the office has proved that it runs.
-    pub(super) fn ponged(&mut self, _link: LinkId, _id: InstanceId, _number: u64) {}
+    /// Who should have the office: somebody newer, who is there and has shown in this reign that it runs.
+    pub fn heir(&self) -> Option<InstanceId> {
+        self.succession.heir
+    }
 
     /// Whether somebody should have the office instead of this instance.
-    pub(super) fn look_for_heir(&mut self) {}
+    pub(super) fn look_for_heir(&mut self) {
+        let view = self.registry.stamp();
+        let sought = self.settings.control.yields && matches!(self.phase, Phase::Open);
+        if !sought || std::mem::replace(&mut self.succession.looked, view) == view {
+            return;
+        }
+        let newest = self.newest();
+        let Succession { pings, asked, heir, .. } = &mut self.succession;
+        asked.retain(|id, (link, _)| newest.get(id) == Some(link));
+        if heir.is_some_and(|heir| !asked.contains_key(&heir)) {
+            // The others have to say once more that they run: that was not noted while there was an heir.
+            *heir = None;
+            asked.clear();
+        }
+        let mut questions = Vec::new();
+        for (id, link) in newest {
+            asked.entry(id).or_insert_with(|| {
+                *pings += 1;
+                questions.push((link, *pings));
+                (link, *pings)
+            });
+        }
+        for (link, ping) in questions {
+            self.send(link, ToMember::Ping(ping));
+        }
+    }
+
+    /// A member answers a ping: one who is to have the office has proved that it runs.
+    pub(super) fn ponged(&mut self, link: LinkId, id: InstanceId, number: u64) {
+        let Succession { asked, heir, .. } = &mut self.succession;
+        if heir.is_none() && asked.get(&id) == Some(&(link, number)) {
+            *heir = Some(id);
+            self.outputs.push(Output::HandOver(id));
+        }
+    }
+
+    /// Those of the newest version, if that is newer than the own one, who could take the office.
+    fn newest(&self) -> BTreeMap<InstanceId, LinkId> {
+        let mut version = self.registry.get(self.settings.me).map_or(u32::MAX, |own| own.profile.version);
+        let mut newest = BTreeMap::new();
+        for (id, member) in self.registry.iter().filter(|(id, _)| *id != self.settings.me) {
+            let Place::Here(link) = member.place else { continue };
+            let profile = &member.profile;
+            // One that is paused would get nothing done for the others either.
+            if profile.paused || profile.version < version || self.settings.control.heirs.contains(&id) {
+                continue;
+            }
+            if profile.version > version {
+                version = profile.version;
+                newest.clear();
+            } else if newest.is_empty() {
+                // As old as this instance.
+                continue;
+            }
+            newest.insert(id, link);
+        }
+        newest
+    }
 }
+
+#[cfg(test)]
+mod tests;

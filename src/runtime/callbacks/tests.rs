@@ -23,6 +23,7 @@ fn instance(callbacks: Callbacks) -> Arc<Shared> {
         window_limit: None,
         member_limit: 1,
         stop_limit: None,
+        succession: true,
         callbacks,
     };
     Arc::new(Shared::new(settings, Session::new(InstanceId::new(1), group, profile()), None))

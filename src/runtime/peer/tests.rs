@@ -29,6 +29,7 @@ fn greeted() -> (Shared, std::sync::Arc<Peer>, TcpStream) {
         member_limit: 9,
         stop_limit: None,
         callbacks: Callbacks::default(),
+        succession: true,
     };
     let profile =
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };

@@ -89,7 +89,7 @@ impl Reign {
                         asked.push(Task { reign: self.own.clone(), question, entry, what: What::Answer(bytes) });
                     }
                     // Nobody has said that the office is left to anybody.
-                    Output::HandOver(_) => {}
+                    Output::HandOver(_) => core.heir_waits.come(),
                 }
             }
         }

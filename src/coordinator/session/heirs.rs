@@ -1,0 +1,137 @@
+//! In whose favour supervisors have resigned: nobody does so twice for the same one, and whoever hears of it lets that one
+//! bind first.
+
+use std::collections::BTreeSet;
+
+use super::Session;
+use crate::ident::InstanceId;
+use crate::wire::message::{EndReason, LeaveSort};
+
+/// What this instance knows of heirs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heirs {
+    /// Every one in whose favour somebody has resigned, as long as it is in a view.
+    known: BTreeSet<InstanceId>,
+    /// To whom the next election belongs.
+    next: Option<InstanceId>,
+}
+
+impl Session {
+    /// In whose favour somebody has resigned before.
+    pub fn heirs(&self) -> &BTreeSet<InstanceId> {
+        &self.heirs.known
+    }
+
+    /// To whom the election that begins now belongs, if the last supervisor has named anybody. Asked once.
+    pub fn take_reservation(&mut self) -> Option<InstanceId> {
+        self.heirs.next.take()
+    }
+
+    /// This instance reigned and resigns in favour of that one.
+    pub fn resigned_for(&mut self, heir: InstanceId) {
+        self.heirs.known.insert(heir);
+    }
+
+    /// The supervisor leaves its office.
+    pub(super) fn office_left(&mut self, sort: LeaveSort) {
+        match sort {
+            // The successor finds its presence closed and would take that for a failure.
+            LeaveSort::Leaving => {
+                if let Some(id) = self.supervisor {
+                    self.departed.insert(id, EndReason::Left);
+                }
+            }
+            LeaveSort::Resigning => {}
+            // Of one that no view names nobody could tell whether it is still there; and a supervisor that names
+            // anybody could fill the memory.
+            LeaveSort::ResigningFor(heir) if self.is_settled() && self.view.contains_key(&heir) => {
+                self.heirs.known.insert(heir);
+                self.heirs.next = Some(heir);
+            }
+            LeaveSort::ResigningFor(_) => {}
+        }
+    }
+
+    /// A whole view was adopted: an id that is not in it has ended and never comes back.
+    pub(super) fn forget_heirs(&mut self) {
+        self.heirs.known.retain(|id| self.view.contains_key(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{member, welcome};
+    use super::*;
+    use crate::ident::{Epoch, Stamp, Token};
+    use crate::wire::message::{Delta, Entry, Opened, Standing, ToMember, ViewHead, Welcome};
+
+    const OTHER: InstanceId = InstanceId::new(3);
+
+    fn entry(id: InstanceId) -> Entry {
+        Entry { id, profile: super::super::tests::profile(), standing: Standing::Active }
+    }
+
+    /// A member, 2, of the reign of 1, to which 3 belongs too.
+    fn joined() -> Session {
+        let (mut session, _) = member(false);
+        let stamp = Stamp { n: session.stamp().n + 1, ..session.stamp() };
+        let delta = Delta { stamp, entries: vec![entry(OTHER)], ended: Vec::new() };
+        session.receive(ToMember::Delta(delta)).expect("the next view");
+        session
+    }
+
+    /// The next reign, of 1, to which these belong.
+    fn next_reign(session: &mut Session, ids: &[InstanceId]) {
+        session.disconnected();
+        session.hello();
+        let supervisor = InstanceId::new(1);
+        session.receive(ToMember::Welcome(Welcome { supervisor, pid: 1, view: None })).expect("the welcome");
+        session.receive(ToMember::Entries(ids.iter().copied().map(entry).collect())).expect("a view");
+        let epoch = session.stamp().epoch.number() + 1;
+        let view = ViewHead {
+            stamp: Stamp { epoch: Epoch::new(epoch), n: 1 },
+            base: Token::new(1000),
+            written: 0,
+            whole: true,
+        };
+        session.receive(ToMember::Opened(Opened { supervisor, view, departed: Vec::new() })).expect("the opening");
+    }
+
+    #[test]
+    fn an_heir_is_remembered_as_long_as_a_view_names_it() {
+        let mut session = joined();
+        let me = session.id();
+        session.receive(ToMember::Leave(LeaveSort::ResigningFor(OTHER))).expect("a word of leave");
+        assert_eq!(session.heirs(), &BTreeSet::from([OTHER]));
+        next_reign(&mut session, &[InstanceId::new(1), me, OTHER]);
+        assert_eq!(session.heirs(), &BTreeSet::from([OTHER]));
+        session.resigned_for(me);
+        assert_eq!(session.heirs(), &BTreeSet::from([me, OTHER]));
+        next_reign(&mut session, &[InstanceId::new(1), me]);
+        assert_eq!(session.heirs(), &BTreeSet::from([me]));
+    }
+
+    #[test]
+    fn the_next_election_and_no_other_belongs_to_the_heir() {
+        let mut session = joined();
+        session.receive(ToMember::Leave(LeaveSort::ResigningFor(OTHER))).expect("a word of leave");
+        session.disconnected();
+        assert_eq!(session.take_reservation(), Some(OTHER));
+        assert_eq!(session.take_reservation(), None);
+        session.resigned_for(OTHER);
+        assert_eq!(session.take_reservation(), None, "who resigns leaves the port to everybody");
+    }
+
+    #[test]
+    fn nobody_is_an_heir_of_whom_nothing_is_known_or_outside_a_reign() {
+        let mut session = joined();
+        session.receive(ToMember::Leave(LeaveSort::ResigningFor(InstanceId::new(77)))).expect("a word of leave");
+        session.receive(ToMember::Leave(LeaveSort::Resigning)).expect("a word of leave");
+        session.receive(ToMember::Leave(LeaveSort::Leaving)).expect("a word of leave");
+        session.disconnected();
+        session.hello();
+        session.receive(ToMember::Leave(LeaveSort::ResigningFor(OTHER))).expect("a word of leave");
+        assert!(session.heirs().is_empty() && session.take_reservation().is_none());
+        assert!(session.receive(welcome(4)).is_ok(), "that was not the end of the connection");
+    }
+}

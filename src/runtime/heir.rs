@@ -1,0 +1,100 @@
+//! Leaving the office to a newer version of the program, as soon as the application lets it go: a thread of its own waits
+//! for that, in those reigns in which somebody newer comes.
+
+use std::sync::{Arc, PoisonError};
+
+use super::reign::{Ended, Reign};
+use super::shared::{Seat, Shared};
+use super::spawn;
+
+/// Whether somebody newer waits for the office.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// Nobody does.
+    Nobody,
+    /// Somebody does; the thread is to be started.
+    Comes,
+    /// The thread runs. It looks by itself who the heir is.
+    Attended,
+}
+
+impl Waits {
+    /// Somebody newer is to have the office.
+    pub(super) fn come(&mut self) {
+        if *self == Self::Nobody {
+            *self = Self::Comes;
+        }
+    }
+
+    /// Whether the thread is to be started now.
+    pub(super) fn begin(&mut self) -> bool {
+        let begins = *self == Self::Comes;
+        if begins {
+            *self = Self::Attended;
+        }
+        begins
+    }
+}
+
+/// Starts the thread that hands the office over.
+pub(super) fn attend(reign: &Reign) {
+    let shared = reign.shared().clone();
+    let Some(seated) = shared.seated().filter(|seated| std::ptr::eq(&**seated, reign)) else { return };
+    if let Err(error) = spawn("bw-heir", move || hand_over(&shared, &seated)) {
+        log::warn!("cannot start a thread, so the office stays where it is: {error}");
+        reign.core().heir_waits = Waits::Nobody;
+    }
+}
+
+/// Waits until the office can be handed over, and does it; or until there is nothing to hand over, or nobody to whom.
+fn hand_over(shared: &Shared, reign: &Arc<Reign>) {
+    while shared.wait_for_no_office(reign) {
+        let mut core = reign.core();
+        if core.ended.is_some() {
+            return;
+        }
+        let Some(heir) = core.machine.heir() else {
+            // Under the same lock under which the next one comes.
+            core.heir_waits = Waits::Nobody;
+            return;
+        };
+        // From here on no guard is given out; one that was meanwhile goes first.
+        if shared.begin_resigning() {
+            log::debug!("leaving the office to {heir}, which is newer");
+            return reign.end(core, Ended::Resigned);
+        }
+    }
+}
+
+impl Shared {
+    /// The own reign, if this instance has the office.
+    fn seated(&self) -> Option<Arc<Reign>> {
+        match &self.state().seat {
+            Seat::Supervisor(reign) => Some(reign.clone()),
+            _ => None,
+        }
+    }
+
+    /// Waits until no office guard is left; `false` if this reign has ended first.
+    fn wait_for_no_office(&self, reign: &Arc<Reign>) -> bool {
+        let mut state = self.state();
+        loop {
+            let reigns = matches!(&state.seat, Seat::Supervisor(seated) if Arc::ptr_eq(seated, reign));
+            if !reigns || state.leaving || state.resigning {
+                return false;
+            }
+            if state.offices == 0 {
+                return true;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets no office guard be taken from here on, unless there is one.
+    fn begin_resigning(&self) -> bool {
+        let mut state = self.state();
+        let free = state.offices == 0 && !state.leaving && !state.resigning;
+        state.resigning |= free;
+        free
+    }
+}
