@@ -6,7 +6,7 @@
 //!
 //! # One use of a barrier
 //!
-//! The first to arrive fixes how many are needed. When so many have arrived that are connected, they are a *generation*:
+//! The first to arrive fixes how many are needed. When so many have arrived that are connected and not paused, they are a *generation*:
 //! `Complete` is written to all of them, and only when it was written to all, `Go` to each. Whoever arrives meanwhile
 //! belongs to the next one. A waiter whose connection ends before it was written `Complete` holds the others back until
 //! it is back or has ended.
@@ -59,6 +59,8 @@ pub struct Barriers {
     claims: BTreeMap<InstanceId, Vec<Generation>>,
     /// Who is a member, and whether it is connected.
     members: BTreeMap<InstanceId, bool>,
+    /// Whose arrivals do not count at present, although they are connected.
+    paused: BTreeSet<InstanceId>,
     /// The barriers at which somebody waits for others to arrive.
     queues: BTreeMap<Name, Queue>,
     /// The generations of which somebody was not let go yet.
@@ -94,6 +96,16 @@ enum Live {
     Meets(Stamp),
 }
 
+impl Live {
+    /// The barrier at which it waits for others to arrive.
+    const fn waits_at(&self) -> Option<&Name> {
+        match self {
+            Self::Waits(name, _) => Some(name),
+            Self::Meets(_) => None,
+        }
+    }
+}
+
 impl Barriers {
     /// The most parties of one barrier: what is said of a generation fits one frame many times over.
     pub const PARTIES_LIMIT: u32 = 4096;
@@ -110,6 +122,7 @@ impl Barriers {
             arrivals: 0,
             claims: BTreeMap::new(),
             members: BTreeMap::new(),
+            paused: BTreeSet::new(),
             queues: BTreeMap::new(),
             meetings: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -218,10 +231,23 @@ impl Barriers {
         }
     }
 
+    /// Says whether the member is paused. Its arrivals keep their places then and complete nothing. What is complete is
+    /// not held up by it: the others may have passed.
+    pub fn set_paused(&mut self, id: InstanceId, paused: bool) {
+        if paused {
+            self.paused.insert(id);
+        } else if self.paused.remove(&id) {
+            let names: BTreeSet<_> = self.live.range(all_of(id)).filter_map(|(_, live)| live.waits_at()).collect();
+            let names: Vec<_> = names.into_iter().cloned().collect();
+            names.into_iter().for_each(|name| self.settle(&name));
+        }
+    }
+
     /// The entry of the instance has ended, or it begins anew: nothing it said counts any more.
     pub fn end(&mut self, id: InstanceId) {
         self.claims.remove(&id);
         self.members.remove(&id);
+        self.paused.remove(&id);
         let keys: Vec<_> = self.live.range(all_of(id)).map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.drop_key(key));
     }
@@ -242,7 +268,7 @@ impl Barriers {
     /// Who waits for others to arrive: the barrier, how many are needed, the request, and whether it counts.
     pub fn waiting(&self) -> impl Iterator<Item = (&Name, u32, (InstanceId, Request), bool)> {
         self.queues.iter().flat_map(move |(name, queue)| {
-            queue.waiting.values().map(move |(key, said)| (name, queue.parties, *key, *said && self.is_ready(key.0)))
+            queue.waiting.values().map(move |(key, said)| (name, queue.parties, *key, *said && self.counts(key.0)))
         })
     }
 
@@ -251,8 +277,20 @@ impl Barriers {
         self.meetings.len()
     }
 
+    /// Whether this request is part of a generation that is complete, as far as is known: it cannot be refused any more.
+    pub fn is_decided(&self, id: InstanceId, request: Request) -> bool {
+        let key = (id, request);
+        matches!(self.live.get(&key), Some(Live::Meets(_)))
+            || self.claims.values().flatten().any(|generation| generation.waiters.contains(&key))
+    }
+
     fn is_ready(&self, id: InstanceId) -> bool {
         self.members.get(&id) == Some(&true)
+    }
+
+    /// Whether what it says counts now.
+    fn counts(&self, id: InstanceId) -> bool {
+        self.is_ready(id) && !self.paused.contains(&id)
     }
 
     fn deny(&mut self, (to, request): Key, reason: String) {
@@ -263,7 +301,7 @@ impl Barriers {
     fn settle(&mut self, name: &Name) {
         let Some(epoch) = self.epoch else { return };
         while let Some(queue) = self.queues.get(name) {
-            let counts = |entry: &(&u64, &(Key, bool))| entry.1.1 && self.is_ready(entry.1.0.0);
+            let counts = |entry: &(&u64, &(Key, bool))| entry.1.1 && self.counts(entry.1.0.0);
             let needed = queue.parties as usize;
             let first: Vec<_> = queue.waiting.iter().filter(counts).take(needed).map(|(place, _)| *place).collect();
             if first.len() < needed {
@@ -305,7 +343,7 @@ impl Barriers {
         let mut places = 0;
         for (name, queue) in &self.queues {
             assert!(!queue.waiting.is_empty() && (1..=Self::PARTIES_LIMIT).contains(&queue.parties), "{name}");
-            let counted = queue.waiting.values().filter(|(key, said)| *said && self.is_ready(key.0)).count();
+            let counted = queue.waiting.values().filter(|(key, said)| *said && self.counts(key.0)).count();
             assert!(self.epoch.is_none() || counted < queue.parties as usize, "{name} is complete");
             for (place, (key, _)) in &queue.waiting {
                 assert_eq!(self.live.get(key), Some(&Live::Waits(name.clone(), *place)));

@@ -97,6 +97,17 @@ impl Registry {
         }
     }
 
+    /// Notes whether an instance is paused, and says whether that is news.
+    pub fn set_paused(&mut self, id: InstanceId, paused: bool) -> bool {
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        std::mem::replace(&mut member.profile.paused, paused) != paused
+    }
+
+    /// The entry of an instance, in whatever place.
+    pub fn entry(&self, id: InstanceId) -> Option<Entry> {
+        self.members.get(&id).map(|member| entry(id, member))
+    }
+
     /// Takes an instance out.
     pub fn remove(&mut self, id: InstanceId) -> Option<Member> {
         let member = self.members.remove(&id)?;

@@ -57,6 +57,12 @@ pub struct Rules {
     pub complete_before_go: bool,
     /// Who knows that a barrier is complete and has not passed tells the next supervisor.
     pub completed_is_claimed: bool,
+    /// A verdict of the policy counts only for what is still wanted, on the connection on which it was said.
+    pub verdicts_need_the_request: bool,
+    /// Who is back is asked about again what it waits for, and is granted nothing before.
+    pub waits_are_judged_again: bool,
+    /// Who is paused is passed over.
+    pub paused_is_passed_over: bool,
 }
 
 impl Rules {
@@ -87,5 +93,8 @@ impl Rules {
         new_tag_before_hello: true,
         complete_before_go: true,
         completed_is_claimed: true,
+        verdicts_need_the_request: true,
+        waits_are_judged_again: true,
+        paused_is_passed_over: true,
     };
 }

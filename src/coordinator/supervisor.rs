@@ -16,7 +16,7 @@ use super::rules::Rules;
 use super::submission::Submission;
 use super::window::Window;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag, Token};
-use crate::wire::message::{Entry, Forfeit, ToMember, ToSupervisor, ViewHead};
+use crate::wire::message::{Entry, Forfeit, Profile, ToMember, ToSupervisor, ViewHead};
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
 mod asks;
@@ -61,7 +61,7 @@ pub enum Output {
     /// Leave the office to a member: close the listener, then the connections, and elect again.
     StepDown(StepDown),
     /// Ask the application's policy whether this one may do this, and report with [`Supervisor::judged`]. It may take any
-    /// time.
+    /// time, and this one is asked about nothing else before.
     Judge(u64, Entry, ToSupervisor),
     /// Let the application's handler answer this one, and report with [`Supervisor::handled`]. It may take any time.
     Handle(u64, Entry, Arc<[u8]>),
@@ -135,6 +135,9 @@ pub struct Supervisor {
     /// Who asked for all locks and was not answered yet: of each connection the last question.
     surveys: BTreeMap<LinkId, u64>,
     succession: succession::Succession,
+    /// The last number of a question to the application.
+    questions: u64,
+    gate: gate::Gate,
     outputs: Vec<Output>,
 }
 
@@ -170,8 +173,8 @@ enum LinkState {
     Gathering(Box<Submission>),
     /// Is a member's.
     Member(InstanceId),
-    /// Is an observer's, which writes under this id; the flag: it has been welcomed.
-    Observer { id: InstanceId, welcomed: bool },
+    /// Is an observer's, which writes under this id and tells this of itself; the flag: it has been welcomed.
+    Observer { id: InstanceId, profile: Box<Profile>, welcomed: bool },
     /// Will be closed.
     Closing,
 }
@@ -205,6 +208,8 @@ impl Supervisor {
             base_round: None,
             surveys: BTreeMap::new(),
             succession: succession::Succession::default(),
+            questions: 0,
+            gate: gate::Gate::default(),
             outputs: Vec::new(),
         }
     }

@@ -132,7 +132,7 @@
 //! with a fresh Token, or answered with Lost.
 //!
 //! **6 Wants**: want, option ticket. *Frozen.* From a joining member: it waits for this, at this place if it was told
-//! one. Answered as an Acquire is, once the window is closed.
+//! one. Answered as an Acquire is, once the window is closed; Denied may come before that, behind the Welcome.
 //!
 //! **7 ClaimsEnd**: nothing. *Frozen.* From a joining member or an observer: all was said. The handshake's answer follows.
 //!

@@ -40,6 +40,24 @@ impl Grants {
         self.phase == Phase::Open
     }
 
+    /// Whether grants can go to this one.
+    pub fn is_ready(&self, id: InstanceId) -> bool {
+        self.ready.contains(&id)
+    }
+
+    /// Whether this request waits.
+    pub fn waits(&self, from: InstanceId, request: Request) -> bool {
+        match self.phase {
+            Phase::Collecting => self.window.waits(from, request),
+            Phase::Closed | Phase::Open => self.live.get(&(from, request)).is_some_and(|live| live.place.is_some()),
+        }
+    }
+
+    /// Whether this request holds or waits. Not while claims are collected.
+    pub fn knows(&self, from: InstanceId, request: Request) -> bool {
+        self.live.contains_key(&(from, request))
+    }
+
     /// The names that somebody holds or waits for. None while claims are collected.
     pub fn names(&self) -> impl Iterator<Item = &Resource> {
         self.locks.keys()

@@ -62,6 +62,10 @@ impl Window {
         self.members.is_empty()
     }
 
+    pub(super) fn waits(&self, from: InstanceId, request: Request) -> bool {
+        self.members.get(&from).is_some_and(|said| said.wants.contains_key(&request))
+    }
+
     fn hold(&mut self, from: InstanceId, claim: HeldClaim) {
         self.highest = self.highest.max(claim.token);
         let held = &mut self.members.entry(from).or_default().held;

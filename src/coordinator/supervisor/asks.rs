@@ -18,8 +18,8 @@ impl Supervisor {
         self.progress();
     }
 
-    /// Whether anybody still waits for the answer to a question, of the policy or of the handler.
-    pub fn is_wanted(&self, _question: u64) -> bool {
-        true
+    /// Whether somebody still waits for the handler's answer to a question.
+    pub(super) fn is_asked(&self, _question: u64) -> bool {
+        false
     }
 }

@@ -49,9 +49,10 @@ impl Supervisor {
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get_mut(&link) else { return };
         let id = submission.hello.id;
         if submission.hello.purpose == Purpose::Observer {
-            self.set_state(link, LinkState::Observer { id, welcomed: false });
+            let Some(Join { profile, .. }) = submission.join.take() else { return };
+            self.set_state(link, LinkState::Observer { id, profile: Box::new(profile), welcomed: false });
             if !self.is_window_open() {
-                self.welcome_observer(link, id);
+                self.welcome_observer(link);
             }
             return;
         }
@@ -120,16 +121,19 @@ impl Supervisor {
         names.push(id);
         let copy = join.state;
         self.registry.put(id, join.profile, Place::Here(link));
-        self.grants.claim(id, submission.held, submission.wants);
         self.barriers.bring(id, submission.completed);
         for ids in chunk_ids(&names) {
             self.send(link, ToMember::Names(NameSort::Heard, ids));
         }
         self.send(link, ToMember::Welcome(self.welcome(None)));
+        // Who is denied something is told so behind its Welcome.
+        self.claims(link, id, submission.held, submission.wants);
         self.weigh_copy(link, id, copy);
     }
 
-    fn returning(&mut self, link: LinkId, id: InstanceId, join: Join, submission: Submission) {
+    fn returning(&mut self, link: LinkId, id: InstanceId, mut join: Join, submission: Submission) {
+        // It may not have heard yet that it was paused, or that it is no more.
+        join.profile.paused = self.registry.get(id).is_some_and(|member| member.profile.paused);
         self.registry.put(id, join.profile, Place::Here(link));
         self.announce(&[id], Vec::new(), Some(link));
         self.welcome_with(&[(link, join.state)]);
@@ -144,8 +148,8 @@ impl Supervisor {
             awaiting.insert(link, sent);
         }
         self.outputs.push(Output::Watch(vec![link]));
-        self.grants.back(id, submission.held, submission.wants);
         self.barriers.bring(id, submission.completed);
+        self.claims(link, id, submission.held, submission.wants);
         self.refresh_ready(id);
     }
 

@@ -62,7 +62,7 @@ impl Supervisor {
                     self.member_frame(link, id, frame);
                 }
             }
-            LinkState::Observer { id, welcomed } => match frame {
+            LinkState::Observer { id, welcomed, .. } => match frame {
                 frame @ (ToSupervisor::Put(_)
                 | ToSupervisor::Post(_)
                 | ToSupervisor::Ask(_)
@@ -74,6 +74,8 @@ impl Supervisor {
                 }
                 ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
                 ToSupervisor::Survey(n) => self.survey(link, n),
+                ToSupervisor::Cancel(request) => self.withdraw(link, request),
+                ToSupervisor::Pong(_) => {}
                 ToSupervisor::Leave => self.close_link(link),
                 _ => self.refuse(link, Refusal::Protocol("request from an observer".into())),
             },
@@ -191,6 +193,7 @@ impl Supervisor {
         }
         self.surveys.remove(&link);
         self.writes.forget_link(link);
+        self.forget_lane(link);
         self.unwritten.remove(&link);
     }
 }

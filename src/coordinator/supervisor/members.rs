@@ -14,6 +14,7 @@ impl Supervisor {
                 // Locks and barriers share the numbers of requests.
                 self.grants.cancel(id, request);
                 self.barriers.cancel(id, request);
+                self.withdraw(link, request);
             }
             ToSupervisor::Release(request) => self.grants.release(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
@@ -82,6 +83,9 @@ impl Supervisor {
             self.forget_claimant(id);
         }
         let Some(member) = self.registry.remove(id) else { return };
+        if let Some(link) = member.place.link() {
+            self.forget_lane(link);
+        }
         self.grants.end(id, reason != EndReason::Left);
         self.barriers.end(id);
         let named = !matches!(member.place, Place::Parked(_));

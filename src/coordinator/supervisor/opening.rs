@@ -87,9 +87,7 @@ impl Supervisor {
         let newcomers = self.links_of(&newcomers);
         self.welcome_all(&newcomers);
         for link in self.observers(false) {
-            if let Some(LinkState::Observer { id, .. }) = self.links.get(&link).map(|found| &found.state) {
-                self.welcome_observer(link, *id);
-            }
+            self.welcome_observer(link);
         }
         if self.rules.two_step_opening {
             // Who forfeited believes to hold something until it reads that. It was here a moment ago, so it is not silent,
@@ -102,6 +100,7 @@ impl Supervisor {
         for link in forfeited {
             // Not as others are closed: what is written to it last is still waited for.
             self.set_state(link, LinkState::Closing);
+            self.forget_lane(link);
             self.outputs.push(Output::Close(link));
         }
         self.progress();

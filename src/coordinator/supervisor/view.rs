@@ -78,9 +78,11 @@ impl Supervisor {
         self.send_view(to, |view| ToMember::Welcome(Welcome { supervisor, pid, view: Some(view) }));
     }
 
-    pub(super) fn welcome_observer(&mut self, link: LinkId, id: InstanceId) {
+    pub(super) fn welcome_observer(&mut self, link: LinkId) {
         self.welcome_all(&[link]);
-        self.set_state(link, LinkState::Observer { id, welcomed: true });
+        if let Some(LinkState::Observer { welcomed, .. }) = self.links.get_mut(&link).map(|found| &mut found.state) {
+            *welcomed = true;
+        }
     }
 
     pub(super) fn cast(&mut self, links: Vec<LinkId>, frame: ToMember) {

@@ -89,6 +89,13 @@ impl Writes {
     pub(super) fn forget_link(&mut self, link: LinkId) {
         self.fetches.remove(&link);
         self.said.remove(&link);
+        // What was not done yet is said again, and may be refused then.
+        let kept_bytes = &mut self.kept_bytes;
+        self.kept.retain(|(writer, _, put)| {
+            let stays = *writer != link;
+            *kept_bytes -= if stays { 0 } else { cost(put) };
+            stays
+        });
         for pending in &mut self.pending {
             pending.awaiting.remove(&link);
         }
@@ -232,6 +239,7 @@ impl Supervisor {
     /// Panics with a sentence if the state or what is under way of it contradicts itself. For tests, simulation, fuzzing.
     pub fn check_invariants(&self) {
         self.writes.state.check_invariants();
+        self.check_lanes();
         self.writes.fetches.values().for_each(State::check_invariants);
         let open = matches!(self.phase, Phase::Open | Phase::Frozen);
         assert!(open || self.writes.pending.is_empty(), "there are writes before the reign is open");
