@@ -41,6 +41,8 @@ pub struct Rules {
     pub decline_keeps_the_flag: bool,
     /// Who forfeited was written so before anything is granted that it may believe to hold.
     pub forfeited_is_awaited: bool,
+    /// Who is evicted was written so before anything is granted that it may believe to hold.
+    pub evicted_is_awaited: bool,
     /// Who forfeited is not awaited again only while it shows the membership under which it did.
     pub forfeits_need_the_same_tag: bool,
     /// A write is acknowledged when it was written to everyone welcomed before.
@@ -85,6 +87,7 @@ impl Rules {
         take_only_when_settled: true,
         decline_keeps_the_flag: true,
         forfeited_is_awaited: true,
+        evicted_is_awaited: true,
         forfeits_need_the_same_tag: true,
         acknowledged_when_written: true,
         newest_copy: true,

@@ -77,6 +77,8 @@ pub enum StepDown {
     Forfeited,
     /// It must refuse a living member of the reign before: the office belongs to one who need not.
     MustRefuse,
+    /// It was told to stop and did not in time: it leaves the group.
+    Stopped,
 }
 
 /// What a supervisor is, apart from what it will learn.
@@ -138,6 +140,9 @@ pub struct Supervisor {
     /// The last number of a question to the application.
     questions: u64,
     gate: gate::Gate,
+    mail: mail::Mail,
+    asks: asks::Asks,
+    stops: commands::Stops,
     outputs: Vec<Output>,
 }
 
@@ -210,6 +215,9 @@ impl Supervisor {
             succession: succession::Succession::default(),
             questions: 0,
             gate: gate::Gate::default(),
+            mail: mail::Mail::default(),
+            asks: asks::Asks::default(),
+            stops: commands::Stops::default(),
             outputs: Vec::new(),
         }
     }
@@ -297,7 +305,7 @@ impl Supervisor {
         match &self.phase {
             Phase::Window(_) => true,
             Phase::Frozen => false,
-            Phase::Opening(_) | Phase::Open => self.registry.is_anybody_aside(),
+            Phase::Opening(_) | Phase::Open => self.registry.is_anybody_aside() || self.stops.are_counted(),
         }
     }
 

@@ -86,6 +86,7 @@
 //!
 //! - Refused, and closes.
 //! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
+//! - Evicted, and closes, to one that was evicted in this reign.
 //! - To a newcomer or a returning member outside a window: Forfeits\*, Entries\*, Value\*, Welcome with a view.
 //! - To a survivor in an open window: Names (heard)\*, Welcome without a view, Fetch if its copy of the state is newer than
 //!   all that have arrived; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
@@ -138,8 +139,9 @@
 //!
 //! **8 Acquire**: want. From a member that wants a grant. Grant, Queued or Denied follows, after Queued a Grant.
 //!
-//! **9 Cancel**: request. From whoever no longer waits for the request: an Acquire, an Arrive, a Post, an Ask. No answer;
-//! if a Grant crosses it, Decline follows. What has begun by then goes on.
+//! **9 Cancel**: request. From whoever no longer waits for the request: an Acquire, an Arrive, a Post, an Ask, a Command.
+//! No answer; if a Grant crosses it, Decline follows. What has begun by then goes on, and is answered: a message that was
+//! written to anybody, a question that the handler has.
 //!
 //! **10 Release**: request. From a holder that took the grant and is done. No answer.
 //!
@@ -182,12 +184,15 @@
 //!
 //! **23 Post**: request, option id, value. From a member or an observer with a view: a message for this one, or for all
 //! others. Delivered, Undelivered, Interrupted or Denied follows. Those of one sender reach each recipient in their order.
+//! Nothing is written before the reign is open, nor more than 2 MiB to one recipient before its kernel has them: the rest
+//! waits, or is denied.
 //!
 //! **24 Ask**: request, value. From a member or an observer with a view: a question for the application's handler at the
 //! supervisor. Reply, Failed or Denied follows. Those that wait are heard in their order, and answered in any.
 //!
 //! **25 Command**: request, option id, order. From an observer with a view: for this one, or for all. Delivered,
-//! Undelivered, Interrupted or Denied follows. A member says no such thing; it is denied.
+//! Undelivered, Interrupted or Denied follows. A member says no such thing; it is denied. Custom waits as messages do and
+//! in one order with them; the others do not wait.
 //!
 //! # From the supervisor
 //!
@@ -251,8 +256,8 @@
 //! have arrived: Value\*, StateEnd follow.
 //!
 //! **86 Interrupted**: request. To a writer that said a Put again: the key has another version than then, by another
-//! write, so that it is unknown whether this one was done. To the sender of a message: the connection of the one that it
-//! was for ended while it was on its way.
+//! write, so that it is unknown whether this one was done. To the sender of a message or a command: the connection of the one
+//! that it was for ended while it was on its way.
 //!
 //! **87 Locks**: list row. A part of the answer to a Survey. Rows of the same resource in a row belong together.
 //!
@@ -264,20 +269,23 @@
 //!
 //! **90 Message**: id of the sender, value. To a member. No answer.
 //!
-//! **91 Delivered**: request, u32 recipients. To the sender of a Post or a Command: it has reached the kernels of so many.
+//! **91 Delivered**: request, u32 recipients. To the sender of a Post or a Command: it has reached the kernels of so many,
+//! and of nobody else. 1 if it was for one.
 //!
 //! **92 Undelivered**: request. To the sender of a Post or a Command: the one that it was for is not connected, and nothing
-//! was written.
+//! was written. Or its connection ended before anything was.
 //!
 //! **93 Reply**: request, value. To the asker: what the handler answered.
 //!
 //! **94 Failed**: request, reason. To the asker: the handler ran and has no answer.
 //!
 //! **95 Command**: order. To a member. Pause and Resume come behind the Delta that says the same of its entry, and that
-//! is what counts: the member names itself paused to the next supervisor. After Stop, Leave or Evicted follows.
+//! is what counts: the member names itself paused to the next supervisor. After Stop, Leave or Evicted follows; a member
+//! that comes back meanwhile is told again, behind its Welcome.
 //!
 //! **96 Evicted**: nothing. To a member that was told to stop and did not in time: it has lost all it held, and its entry
-//! ends. The end of the connection follows, and the member does not come again.
+//! ends when this was written. The end of the connection follows, and the member does not come again; what it says
+//! meanwhile means nothing. One that does come, because it has not read this, is answered so.
 
 pub mod frame;
 #[doc(hidden)]

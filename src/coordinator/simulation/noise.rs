@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::supervisor::{Control, LinkId, Settings, Supervisor};
+use super::super::supervisor::{Control, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
@@ -62,6 +62,24 @@ fn value(c: &mut Chance) -> Value {
     Value { key: key(c), version: stamp(c), writer: id(c), request: request(c), bytes: bytes(c) }
 }
 
+fn said(c: &mut Chance) -> Arc<[u8]> {
+    let size = [0, 4, 1 << 20][c.below(3)];
+    vec![0; size].into()
+}
+
+fn someone(c: &mut Chance) -> Option<InstanceId> {
+    (c.below(3) > 0).then(|| id(c))
+}
+
+fn order(c: &mut Chance) -> Order {
+    match c.below(4) {
+        0 => Order::Pause,
+        1 => Order::Resume,
+        2 => Order::Stop,
+        _ => Order::Custom(said(c)),
+    }
+}
+
 fn profile(chance: &mut Chance) -> Profile {
     let paused = chance.below(4) == 0;
     Profile { pid: 1, version: 0, since: 0, presence: 0, paused, label: "".into(), payload: [].into() }
@@ -78,7 +96,7 @@ fn generation(chance: &mut Chance) -> Generation {
 
 fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
     let c = chance;
-    match c.below(32) {
+    match c.below(38) {
         0..4 => ToSupervisor::Hello(Hello {
             wire: if c.below(30) == 0 { 9 } else { 1 },
             purpose: if c.below(8) == 0 { Purpose::Observer } else { Purpose::Member },
@@ -117,6 +135,9 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             ToSupervisor::Arrive(Arrive { request: request(c), name: lock_name(c.below(2) as u8).name, parties })
         }
         29 => ToSupervisor::Completed(generation(c)),
+        32..34 => ToSupervisor::Post(Post { request: request(c), to: someone(c), bytes: said(c) }),
+        34 => ToSupervisor::Ask(Ask { request: request(c), bytes: said(c) }),
+        35 | 36 => ToSupervisor::Command(Command { request: request(c), to: someone(c), order: order(c) }),
         _ => [ToSupervisor::Leave, ToSupervisor::Ping(1), ToSupervisor::Pong(1)][c.below(3)].clone(),
     }
 }
@@ -131,13 +152,6 @@ fn to_member(chance: &mut Chance) -> ToMember {
         whole: c.below(2) == 0,
     };
     match c.below(34) {
-        26 => ToMember::Message(id(c), vec![0; 3].into()),
-        27 => ToMember::Delivered(request(c), 1),
-        28 => ToMember::Undelivered(request(c)),
-        29 => ToMember::Reply(request(c), vec![0; 3].into()),
-        30 => ToMember::Failed(request(c), "".into()),
-        31 => ToMember::Command(Order::Pause),
-        32 => ToMember::Evicted,
         0 => ToMember::Forfeited,
         1 => ToMember::Entries(vec![entry(c), entry(c)]),
         2 => ToMember::Names(sort(c), vec![id(c)]),
@@ -173,6 +187,13 @@ fn to_member(chance: &mut Chance) -> ToMember {
         22 => ToMember::Base(Token::new(number(c))),
         23 | 24 => ToMember::Complete(generation(c)),
         25 => ToMember::Go(request(c), c.below(2) == 0),
+        27 => ToMember::Message(id(c), said(c)),
+        28 => ToMember::Delivered(request(c), number(c) as u32),
+        29 => ToMember::Undelivered(request(c)),
+        30 => ToMember::Reply(request(c), said(c)),
+        31 => ToMember::Failed(request(c), "".into()),
+        32 => ToMember::Command(order(c)),
+        33 if c.below(9) == 0 => ToMember::Evicted,
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -188,17 +209,28 @@ fn a_supervisor_bears_whatever_its_peers_say() {
             pid: 1,
             window_limit: Some(Supervisor::SLICE * 2),
             member_limit: 3,
-            control: Control::default(),
+            control: Control {
+                judges: c.below(2) == 0,
+                answers: c.below(2) == 0,
+                stop_limit: (c.below(2) == 0).then_some(Supervisor::SLICE * 2),
+                ..Control::default()
+            },
         };
         let roll = match c.below(3) {
             0 => RollCall::Somebody(true),
             _ => RollCall::Everyone(BTreeSet::from([forfeit(c), forfeit(c)])),
         };
         let mut supervisor = Supervisor::new(settings);
+        let mut questions = vec![0];
         for _ in 0..200 {
             let link = LinkId(c.below(6) as u64);
-            match c.below(25) {
-                0 if link != LinkId::LOCAL => supervisor.connected(link),
+            let question = questions[c.below(questions.len())];
+            match c.below(28) {
+                0 if link != LinkId::LOCAL => {
+                    // No two connections have the same number.
+                    supervisor.ended(link, c.below(2) == 0);
+                    supervisor.connected(link);
+                }
                 1 => supervisor.ended(link, c.below(2) == 0),
                 2 => supervisor.written(link, number(c)),
                 3 => supervisor.gone(id(c)),
@@ -207,12 +239,18 @@ fn a_supervisor_bears_whatever_its_peers_say() {
                 6 if c.below(30) == 0 => supervisor.freeze(LeaveSort::Resigning),
                 7 => supervisor.nobody_else(),
                 8 => supervisor.called(roll.clone()),
+                9 => supervisor.judged(question, [Ok(()), Err("".into())][c.below(2)].clone()),
+                10 => supervisor.handled(question, [Ok(said(c)), Err("".into())][c.below(2)].clone()),
                 _ => supervisor.frame(link, to_supervisor(c)),
             }
             if supervisor.is_complete() {
                 supervisor.close(number(c));
             }
-            supervisor.take_outputs();
+            for output in supervisor.take_outputs() {
+                if let Output::Judge(question, ..) | Output::Handle(question, ..) = output {
+                    questions.push(question);
+                }
+            }
             supervisor.grants().check_invariants();
             supervisor.check_invariants();
             supervisor.barriers().check_invariants();

@@ -1,12 +1,141 @@
-//! What the supervisor commands.
+//! What the supervisor commands, and what becomes of those that are told to stop.
 
-use super::{LinkId, Supervisor};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::registry::Place;
+use super::{LinkId, LinkState, Output, StepDown, Supervisor};
 use crate::ident::InstanceId;
-use crate::wire::message::{Command, ToMember};
+use crate::wire::message::{Command, EndReason, LeaveSort, Order, ToMember};
 
-impl Supervisor {
-    /// Somebody who may commands something.
-    pub(super) fn command(&mut self, link: LinkId, _from: InstanceId, command: Command) {
-        self.send(link, ToMember::Undelivered(command.request));
+/// Who was told to stop.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Stops {
+    /// For how long each may still be there, as far as it counted.
+    told: BTreeMap<InstanceId, Duration>,
+    /// Who is written that it is evicted, and with which frame of its connection.
+    evicting: BTreeMap<LinkId, (InstanceId, u64)>,
+    /// Who was evicted in this reign. None of them comes again.
+    evicted: BTreeSet<InstanceId>,
+}
+
+impl Stops {
+    /// Whether anybody's time is to be counted.
+    pub(super) fn are_counted(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    pub(super) fn is_told(&self, id: InstanceId) -> bool {
+        self.told.contains_key(&id)
+    }
+
+    pub(super) fn was_evicted(&self, id: InstanceId) -> bool {
+        self.evicted.contains(&id)
+    }
+
+    /// The entry has ended.
+    pub(super) fn forget(&mut self, id: InstanceId) {
+        self.told.remove(&id);
     }
 }
+
+impl Supervisor {
+    /// Somebody commands something: the supervisor's own instance or an observer.
+    pub(super) fn command(&mut self, link: LinkId, command: Command) {
+        if self.is_too_early(link) {
+            return;
+        }
+        let Command { request, to, order } = command;
+        let is_observer = matches!(self.links.get(&link).map(|l| &l.state), Some(LinkState::Observer { .. }));
+        if link != LinkId::LOCAL && !is_observer {
+            return self.send(link, ToMember::Denied(request, "only the supervisor commands".into()));
+        }
+        let recipients = self.recipients(link, to);
+        for (id, _) in &recipients {
+            match order {
+                // It is behind the change of the entry that the command is written.
+                Order::Pause => self.set_paused(*id, true),
+                Order::Resume => self.set_paused(*id, false),
+                Order::Stop => self.begin_stop(*id),
+                Order::Custom(_) => {}
+            }
+        }
+        let links = recipients.into_iter().map(|(_, link)| link).collect();
+        self.send_out(ToMember::Command(order), link, request, to, links);
+    }
+
+    /// From here on its time runs. Who is told again has no more of it.
+    fn begin_stop(&mut self, id: InstanceId) {
+        if self.settings.control.stop_limit.is_some() {
+            self.stops.told.entry(id).or_default();
+        }
+    }
+
+    /// Time has passed. Whose time is over is evicted.
+    pub(super) fn count_stops(&mut self, slice: Duration) {
+        let Some(limit) = self.settings.control.stop_limit else { return };
+        self.stops.told.values_mut().for_each(|waited| *waited += slice);
+        let mut over: Vec<_> = self.stops.told.keys().copied().filter(|id| self.stops.told[id] >= limit).collect();
+        // After the supervisor itself there is nobody to evict the others.
+        over.sort_by_key(|id| *id == self.settings.me);
+        for id in over {
+            self.stops.told.remove(&id);
+            self.evict(id);
+        }
+    }
+
+    /// Who was told to stop has not. What it holds is free when it was written so, or its connection has ended: until then
+    /// it may use it.
+    fn evict(&mut self, id: InstanceId) {
+        if id == self.settings.me {
+            self.freeze(LeaveSort::Leaving);
+            return self.outputs.push(Output::StepDown(StepDown::Stopped));
+        }
+        let Some(Place::Here(link)) = self.registry.get(id).map(|member| member.place) else {
+            return self.evicted(id);
+        };
+        self.send(link, ToMember::Evicted);
+        let awaiting = self.await_writes(std::iter::once(link));
+        self.return_waiting(link);
+        self.asks.forget_link(link);
+        // Not as others are closed: what is written to it last is still waited for.
+        self.set_state(link, LinkState::Closing);
+        self.outputs.push(Output::Close(link));
+        self.refresh_ready(id);
+        match awaiting.get(&link) {
+            Some(frame) if self.rules.evicted_is_awaited => drop(self.stops.evicting.insert(link, (id, *frame))),
+            _ => self.evicted(id),
+        }
+    }
+
+    fn evicted(&mut self, id: InstanceId) {
+        self.stops.evicted.insert(id);
+        self.end(id, EndReason::Evicted);
+    }
+
+    /// The first `count` frames of a connection were written; all of them, if it has ended.
+    pub(super) fn eviction_written(&mut self, link: LinkId, count: u64) {
+        if self.stops.evicting.get(&link).is_some_and(|(_, frame)| *frame <= count)
+            && let Some((id, _)) = self.stops.evicting.remove(&link)
+        {
+            self.evicted(id);
+        }
+    }
+
+    /// Panics with a sentence if who stops contradicts who is there.
+    pub(super) fn check_stops(&self) {
+        for id in self.stops.told.keys() {
+            assert!(self.registry.get(*id).is_some(), "somebody is to stop who is not there");
+        }
+        for (link, (id, frame)) in &self.stops.evicting {
+            let place = self.registry.get(*id).map(|member| member.place);
+            assert_eq!(place, Some(Place::Here(*link)), "somebody is evicted who is not there");
+            let found = self.links.get(link).expect("a connection that has not ended");
+            assert!(found.state == LinkState::Closing && *frame <= found.sent, "somebody evicted is still heard");
+        }
+        assert!(self.stops.evicted.iter().all(|id| self.registry.get(*id).is_none()), "somebody evicted is back");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,8 @@ impl Supervisor {
             ToSupervisor::Arrive(arrive) => self.barriers.arrive(id, arrive),
             ToSupervisor::Put(put) => self.put(link, id, put),
             ToSupervisor::Post(post) => self.post(link, id, post),
-            ToSupervisor::Ask(ask) => self.ask(link, id, ask),
-            ToSupervisor::Command(command) => self.command(link, id, command),
+            ToSupervisor::Ask(ask) => self.ask(link, ask),
+            ToSupervisor::Command(command) => self.command(link, command),
             _ => {}
         }
     }
@@ -152,14 +152,19 @@ impl Supervisor {
         }
     }
 
-    fn judge(&mut self, link: LinkId, asked: Asked, frame: ToSupervisor) {
-        let entry = match self.links.get(&link).map(|found| &found.state) {
-            Some(LinkState::Member(id)) => self.registry.entry(*id),
-            Some(LinkState::Observer { id, profile, .. }) => {
+    /// Who has this connection, as the policy and the handler see it. An observer has no entry but what it said of itself.
+    pub(super) fn entry_of(&self, link: LinkId) -> Option<Entry> {
+        match &self.links.get(&link)?.state {
+            LinkState::Member(id) => self.registry.entry(*id),
+            LinkState::Observer { id, profile, .. } => {
                 Some(Entry { id: *id, profile: (**profile).clone(), standing: Standing::Active })
             }
             _ => None,
-        };
+        }
+    }
+
+    fn judge(&mut self, link: LinkId, asked: Asked, frame: ToSupervisor) {
+        let entry = self.entry_of(link);
         // Whoever is nobody any more wants nothing.
         let Some(entry) = entry else { return self.gate.forget(link) };
         let question = self.next_question();
@@ -245,7 +250,8 @@ impl Supervisor {
     pub(super) fn refresh_ready(&mut self, id: InstanceId) {
         let Some(member) = self.registry.get(id) else { return };
         let here = match member.place {
-            Place::Here(link) => Some(link),
+            // Not who is being evicted.
+            Place::Here(link) => Some(link).filter(|link| self.is_open_link(*link)),
             Place::Aside(_) => None,
             Place::Parked(_) | Place::Named(_) => return,
         };

@@ -6,7 +6,7 @@ use super::super::submission::Submission;
 use super::{Link, LinkId, LinkState, Output, Phase, StepDown, Supervisor, WIRE_VERSION};
 use crate::ident::{InstanceId, Stamp};
 use crate::wire::chunk_ids;
-use crate::wire::message::{Hello, Join, NameSort, Purpose, Refusal, ToMember};
+use crate::wire::message::{Hello, Join, NameSort, Order, Purpose, Refusal, ToMember};
 
 impl Supervisor {
     pub(super) fn hello(&mut self, link: LinkId, hello: Hello) {
@@ -61,6 +61,12 @@ impl Supervisor {
             return self.refuse(link, Refusal::Protocol("number beyond all that a reign can have".into()));
         }
         let is_fresh = join.stamp == Stamp::default();
+        if self.stops.was_evicted(id) {
+            // Its connection had ended before it could read so.
+            self.claimants.remove(&id);
+            self.send(link, ToMember::Evicted);
+            return self.close_link(link);
+        }
         if join.state.epoch > join.epoch {
             return self.refuse(link, Refusal::Protocol("state of a reign that was not heard of".into()));
         }
@@ -148,6 +154,10 @@ impl Supervisor {
             awaiting.insert(link, sent);
         }
         self.outputs.push(Output::Watch(vec![link]));
+        if self.stops.is_told(id) {
+            // It may not have read it before its connection ended.
+            self.send(link, ToMember::Command(Order::Stop));
+        }
         self.barriers.bring(id, submission.completed);
         self.claims(link, id, submission.held, submission.wants);
         self.refresh_ready(id);

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::super::registry::Place;
 use super::super::window::RollCall;
+use super::asks::Asks;
+use super::commands::Stops;
+use super::mail::Mail;
 use super::{LinkId, Phase, Supervisor};
 use crate::ident::InstanceId;
 use crate::wire::message::{EndReason, LeaveSort, Refusal, ToMember};
@@ -91,6 +94,7 @@ impl Supervisor {
                         self.registry.move_to(id, Place::Aside(waited));
                     }
                 }
+                self.count_stops(slice);
             }
         }
         self.progress();
@@ -99,6 +103,9 @@ impl Supervisor {
     /// Takes nothing more and tells everyone that the supervisor leaves its office.
     pub fn freeze(&mut self, sort: LeaveSort) {
         self.phase = Phase::Frozen;
+        self.mail = Mail::default();
+        self.asks = Asks::default();
+        self.stops = Stops::default();
         let links: Vec<_> = self.links.keys().copied().filter(|link| *link != LinkId::LOCAL).collect();
         for link in links {
             let unfinished = self.is_unfinished(link);

@@ -19,7 +19,7 @@ impl Supervisor {
 
     /// Closes a connection that broke the protocol or took too long, with a reason that is written to it first.
     pub fn refuse(&mut self, link: LinkId, refusal: Refusal) {
-        let Some(found) = self.links.get(&link) else { return };
+        let Some(found) = self.links.get(&link).filter(|found| found.state != LinkState::Closing) else { return };
         let member = match found.state {
             LinkState::Member(id) => Some(id),
             _ => None,
@@ -74,7 +74,11 @@ impl Supervisor {
                 }
                 ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
                 ToSupervisor::Survey(n) => self.survey(link, n),
-                ToSupervisor::Cancel(request) => self.withdraw(link, request),
+                ToSupervisor::Cancel(request) => {
+                    self.withdraw(link, request);
+                    self.cancel_post(link, request);
+                    self.asks.cancel(link, request);
+                }
                 ToSupervisor::Pong(_) => {}
                 ToSupervisor::Leave => self.close_link(link),
                 _ => self.refuse(link, Refusal::Protocol("request from an observer".into())),
@@ -129,6 +133,8 @@ impl Supervisor {
             found.written = found.written.max(count.min(found.sent));
         }
         self.completes_written(link, count);
+        self.mail_written(link, count);
+        self.eviction_written(link, count);
         self.progress();
     }
 
@@ -195,5 +201,8 @@ impl Supervisor {
         self.writes.forget_link(link);
         self.forget_lane(link);
         self.unwritten.remove(&link);
+        self.asks.forget_link(link);
+        self.forget_mail(link);
+        self.eviction_written(link, u64::MAX);
     }
 }

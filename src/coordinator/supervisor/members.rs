@@ -11,10 +11,12 @@ impl Supervisor {
     pub(super) fn member_frame(&mut self, link: LinkId, id: InstanceId, frame: ToSupervisor) {
         match frame {
             ToSupervisor::Cancel(request) => {
-                // Locks and barriers share the numbers of requests.
+                // All that a member asks for shares the numbers of requests.
                 self.grants.cancel(id, request);
                 self.barriers.cancel(id, request);
                 self.withdraw(link, request);
+                self.cancel_post(link, request);
+                self.asks.cancel(link, request);
             }
             ToSupervisor::Release(request) => self.grants.release(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
@@ -86,6 +88,7 @@ impl Supervisor {
         if let Some(link) = member.place.link() {
             self.forget_lane(link);
         }
+        self.stops.forget(id);
         self.grants.end(id, reason != EndReason::Left);
         self.barriers.end(id);
         let named = !matches!(member.place, Place::Parked(_));

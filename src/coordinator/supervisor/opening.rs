@@ -114,6 +114,7 @@ impl Supervisor {
                 self.phase = Phase::Open;
                 self.grants.open();
                 self.barriers.open(self.head.stamp.epoch);
+                self.deliver();
                 continue;
             }
             if !matches!(self.phase, Phase::Opening(_) | Phase::Open) {

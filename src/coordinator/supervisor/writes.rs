@@ -236,8 +236,12 @@ impl Supervisor {
         any
     }
 
-    /// Panics with a sentence if the state or what is under way of it contradicts itself. For tests, simulation, fuzzing.
+    /// Panics with a sentence if the state, or what is under way of it or of anything else, contradicts itself. For tests,
+    /// simulation, fuzzing.
     pub fn check_invariants(&self) {
+        self.check_mail();
+        self.check_asks();
+        self.check_stops();
         self.writes.state.check_invariants();
         self.check_lanes();
         self.writes.fetches.values().for_each(State::check_invariants);

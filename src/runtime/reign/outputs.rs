@@ -80,7 +80,7 @@ impl Reign {
                     }
                     Output::StepDown(why) => {
                         log::warn!("leaving the office to another: {}", sentence(why));
-                        core.ended = Some(Ended::SteppedDown);
+                        core.ended = Some(if why == StepDown::Stopped { Ended::Left } else { Ended::SteppedDown });
                     }
                     Output::Judge(question, entry, frame) => {
                         asked.push(Task { reign: self.own.clone(), question, entry, what: What::Judge(frame) });
@@ -144,5 +144,6 @@ fn sentence(why: StepDown) -> &'static str {
     match why {
         StepDown::Forfeited => "this instance had forfeited everything before it won",
         StepDown::MustRefuse => "a living member speaks another wire version",
+        StepDown::Stopped => "this instance was told to stop and did not",
     }
 }
