@@ -106,7 +106,7 @@ impl Instance {
     }
 
     /// Asks the handler of the supervisor, in whichever process that is, and returns what it answers: see
-    /// `Group::on_request`. The supervisor may ask itself.
+    /// [`Group::on_request`](crate::Group::on_request). The supervisor may ask itself.
     ///
     /// Blocks until the handler has answered, and while an election is on. The handler hears a request at most once.
     ///

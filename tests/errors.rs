@@ -4,7 +4,7 @@
 //! `SupervisorUnresponsive` in `hostile.rs`; `NotSupervisor` and `NoHeir` in `failure.rs`; `Forked` in `fork.rs`; `Lost` in
 //! `lock_loss.rs`; `Failed` in `once.rs`; `Conflict` in `state.rs`. `Denied` in `semaphores.rs` (more than the limit),
 //! `barriers.rs` (another number) and `state.rs` (full); `Option` of permits, parties and values in the same three.
-//! `TimedOut`, `WouldBlock` and `Left` of the office in `failure.rs`, of locks in `locks.rs`, of the others in their files.
+//! `InCallback` in `callbacks.rs`. `TimedOut`, `WouldBlock` and `Left` of the office in `failure.rs`, of locks in `locks.rs`, of the others in their files.
 
 mod fleet;
 

@@ -3,7 +3,7 @@
 mod fleet;
 
 use fleet::schedules::{assert_ids_kept, expect_ended, expect_reign, kill, others};
-use fleet::{Agreed, Fleet, Member, check_reigns};
+use fleet::{Agreed, Fleet, Member, check_reigns, eventually};
 
 /// What an instance asks for has come back twice: its supervisor has read everything that it wrote before, and it has
 /// read and answered everything that its supervisor had written.
@@ -15,10 +15,23 @@ fn converse(member: &Member) {
     }
 }
 
-/// Waits until this one reigns and everybody agrees on it.
-fn await_supervisor(fleet: &Fleet, members: &[Member], heir: &Member) -> Agreed {
-    heir.expect(0, "reign", &[("role", "Supervisor")]);
+/// Waits until all agree, and everybody who was there before has reported that reign.
+fn agree(fleet: &Fleet, members: &[Member]) -> Agreed {
     let agreed = fleet.agree(members);
+    for member in members.iter().filter(|member| member.epoch < agreed.epoch) {
+        member.expect(0, "reign", &[("epoch", agreed.epoch.to_string().as_str())]);
+    }
+    agreed
+}
+
+/// Waits until this one reigns, after this epoch, and everybody agrees on it.
+fn await_supervisor(fleet: &Fleet, members: &[Member], heir: &Member, before: u64) -> Agreed {
+    eventually(&format!("{} reigns", heir.id), || {
+        let status = heir.status();
+        // In its window it has the office, and still the epoch before.
+        status.role == "Supervisor" && status.epoch > before
+    });
+    let agreed = agree(fleet, members);
     assert_eq!(members[agreed.supervisor].id, heir.id);
     agreed
 }
@@ -27,7 +40,7 @@ fn await_supervisor(fleet: &Fleet, members: &[Member], heir: &Member) -> Agreed 
 /// was.
 fn expect_no_change(fleet: &Fleet, members: &[Member], epoch: u64) {
     members.iter().for_each(converse);
-    assert_eq!(fleet.agree(members).epoch, epoch);
+    assert_eq!(agree(fleet, members).epoch, epoch);
 }
 
 /// Old members, of which the first reigns and keeps the office for now, and a newer one that has proved that it runs.
@@ -55,13 +68,13 @@ fn b9_a_newer_version_reigns_and_nobody_loses_anything() {
         let fleet = Fleet::with(options);
         let first = fleet.member("version=1");
         let old = with(&fleet.members(3, "version=1"), &first);
-        let before = fleet.agree(&old);
+        let before = agree(&fleet, &old);
         old[0].lock("held", "mutex a").unwrap();
         first.lock("own", "mutex b").unwrap();
         let waiting = [old[1].queue("a", "mutex a", 0), first.queue("a", "mutex a", 1)];
         let newer = fleet.member("version=2");
         let all = with(&old, &newer);
-        await_supervisor(&fleet, &all, &newer);
+        await_supervisor(&fleet, &all, &newer, before.epoch);
         assert_ids_kept(&all);
         assert!(old[0].is_held("held") && first.is_held("own"));
         assert!(waiting.iter().all(|waiting| !waiting.is_over()));
@@ -78,10 +91,11 @@ fn b9_a_newer_version_reigns_and_nobody_loses_anything() {
 fn b9_every_newer_version_reigns_in_its_turn() {
     let fleet = Fleet::with("limit=none");
     let mut members = vec![fleet.member("version=1")];
+    let mut epoch = members[0].epoch;
     for version in 2..7 {
         let newer = fleet.member(&format!("version={version}"));
         members.push(newer.clone());
-        await_supervisor(&fleet, &members, &newer);
+        epoch = await_supervisor(&fleet, &members, &newer, epoch).epoch;
     }
     assert_ids_kept(&members);
     assert_eq!(reigns_after(&members, members[0].epoch), 5);
@@ -91,10 +105,10 @@ fn b9_every_newer_version_reigns_in_its_turn() {
 fn b9_one_newer_version_among_ten_old_ones_costs_one_election_or_two() {
     let fleet = Fleet::with("limit=none");
     let old = fleet.members(10, "version=1");
-    let before = fleet.agree(&old);
+    let before = agree(&fleet, &old);
     let newer = fleet.member("version=2");
     let all = with(&old, &newer);
-    await_supervisor(&fleet, &all, &newer);
+    await_supervisor(&fleet, &all, &newer, before.epoch);
     assert_ids_kept(&all);
     assert!(reigns_after(&all, before.epoch) <= 2, "{:?}", check_reigns(&all));
 }
@@ -103,11 +117,11 @@ fn b9_one_newer_version_among_ten_old_ones_costs_one_election_or_two() {
 fn b9_of_two_newer_versions_that_come_at_once_the_newest_reigns_in_the_end() {
     let fleet = Fleet::with("limit=none");
     let old = fleet.members(3, "version=1");
-    let before = fleet.agree(&old);
+    let before = agree(&fleet, &old);
     let joining = [fleet.joining("version=2"), fleet.joining("version=3")];
     let [newer, newest] = joining.map(|joining| fleet.joined(joining));
     let all = with(&with(&old, &newer), &newest);
-    let agreed = await_supervisor(&fleet, &all, &newest);
+    let agreed = await_supervisor(&fleet, &all, &newest, before.epoch);
     expect_no_change(&fleet, &all, agreed.epoch);
     assert_ids_kept(&all);
     assert!(reigns_after(&all, before.epoch) <= 3, "{:?}", check_reigns(&all));
@@ -121,7 +135,7 @@ fn b9_when_the_supervisor_is_killed_the_newest_of_the_others_reigns_in_the_end()
     let newer = fleet.member("version=2 succession=on");
     let rest = with(&old, &newer);
     kill(&supervisor);
-    await_supervisor(&fleet, &rest, &newer);
+    await_supervisor(&fleet, &rest, &newer, supervisor.epoch);
     assert_ids_kept(&rest);
 }
 
@@ -129,7 +143,7 @@ fn b9_when_the_supervisor_is_killed_the_newest_of_the_others_reigns_in_the_end()
 fn b9_versions_that_are_not_newer_change_nothing() {
     let fleet = Fleet::with("limit=none");
     let mut members = vec![fleet.member("version=3")];
-    let epoch = fleet.agree(&members).epoch;
+    let epoch = agree(&fleet, &members).epoch;
     members.extend(["version=3", "version=2", ""].map(|options| fleet.member(options)));
     expect_no_change(&fleet, &members, epoch);
     assert_eq!(reigns_after(&members, epoch), 0);
@@ -139,11 +153,11 @@ fn b9_versions_that_are_not_newer_change_nothing() {
 fn b9_who_wants_no_succession_keeps_the_office_and_can_still_resign() {
     let fleet = Fleet::with("limit=none");
     let mut members = vec![fleet.member("version=1 succession=off")];
-    let epoch = fleet.agree(&members).epoch;
+    let epoch = agree(&fleet, &members).epoch;
     members.push(fleet.member("version=2"));
     expect_no_change(&fleet, &members, epoch);
     members[0].ask("resign").unwrap();
-    await_supervisor(&fleet, &members, &members[1]);
+    await_supervisor(&fleet, &members, &members[1], epoch);
 }
 
 #[test]
@@ -160,7 +174,7 @@ fn b9_the_work_that_only_the_supervisor_does_comes_to_its_end_first() {
     let waiting = newer.say("office");
     old[0].ask("unoffice").unwrap();
     newer.process.answer(waiting).unwrap();
-    await_supervisor(&fleet, &all, &newer);
+    await_supervisor(&fleet, &all, &newer, epoch);
     assert_ids_kept(&all);
 }
 
@@ -177,7 +191,7 @@ fn p13_who_resigns_while_an_heir_waits_for_the_office_resigns_once() {
         if let Err(error) = old[0].process.answer(resigning) {
             assert!(error.starts_with("NotSupervisor"), "{error}");
         }
-        await_supervisor(&fleet, &all, &newer);
+        await_supervisor(&fleet, &all, &newer, old[0].epoch);
         assert_ids_kept(&all);
         assert_eq!(reigns_after(&all, old[0].epoch), 1);
     }
@@ -203,7 +217,7 @@ fn b9_an_heir_that_ends_before_it_gets_the_office_changes_nothing() {
         converse(&next);
         old[0].ask("unoffice").unwrap();
         let all = with(&old, &next);
-        await_supervisor(&fleet, &all, &next);
+        await_supervisor(&fleet, &all, &next, epoch);
         assert_eq!(reigns_after(&all, epoch), 1);
         for member in &all {
             member.ask("leave").unwrap();
@@ -227,7 +241,7 @@ fn b9_an_heir_that_stands_still_gets_the_office_offered_once() {
     newer.process.resume();
     let all = with(&old, &newer);
     expect_reign(&all, before);
-    let agreed = fleet.agree(&all);
+    let agreed = agree(&fleet, &all);
     assert!(agreed.supervisor < old.len());
     // It runs now and would answer; but nobody asks again, nor does whoever reigns next.
     expect_no_change(&fleet, &all, agreed.epoch);
@@ -235,7 +249,7 @@ fn b9_an_heir_that_stands_still_gets_the_office_offered_once() {
     kill(&supervisor);
     let rest = others(&all, &supervisor);
     expect_reign(&rest, agreed.epoch);
-    let after = fleet.agree(&rest);
+    let after = agree(&fleet, &rest);
     expect_no_change(&fleet, &rest, after.epoch);
     assert_ids_kept(&rest);
     assert_eq!(reigns_after(&all, before), 2);
@@ -254,7 +268,7 @@ fn b9_an_heir_that_dies_while_the_office_is_handed_to_it_leaves_it_to_the_others
         kill(&newer);
         expect_reign(&old, before);
         expect_ended(&old, &newer, "Failed");
-        let agreed = fleet.agree(&old);
+        let agreed = agree(&fleet, &old);
         expect_no_change(&fleet, &old, agreed.epoch);
         assert_ids_kept(&old);
         assert_eq!(reigns_after(&old, before), 1);
@@ -265,23 +279,27 @@ fn b9_an_heir_that_dies_while_the_office_is_handed_to_it_leaves_it_to_the_others
 fn b9_heirs_that_are_killed_at_any_moment_hold_nobody_up() {
     let fleet = Fleet::with("limit=none");
     let old = fleet.members(4, "version=1");
-    fleet.agree(&old);
+    let mut epoch = agree(&fleet, &old).epoch;
     let mut all = old.clone();
     for round in 0..12 {
+        let mark = old[0].process.mark();
         let joining = fleet.joining("version=2");
         let heir = joining.member();
-        // One of its first words, or of those of the hand-over.
-        let kind = ["welcomed", "disconnected", "reign"][round % 3];
-        heir.event(0, kind, |event| (event.kind() == kind).then_some(()));
+        // When the others hear of it, when it hears of them, or when the hand-over is under way.
+        match round % 3 {
+            0 => _ = old[0].expect(mark, "joined", &[]),
+            1 => _ = joining.answer().unwrap(),
+            _ => _ = old[0].expect(mark, "disconnected", &[]),
+        }
         kill(&heir);
         all.push(heir);
-        let epoch = fleet.agree(&old).epoch;
+        epoch = agree(&fleet, &old).epoch;
         expect_no_change(&fleet, &old, epoch);
         assert_ids_kept(&old);
     }
     check_reigns(&all);
     let last = fleet.member("version=3");
     let now = with(&old, &last);
-    await_supervisor(&fleet, &now, &last);
+    await_supervisor(&fleet, &now, &last, epoch);
     assert_ids_kept(&now);
 }

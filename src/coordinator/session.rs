@@ -71,6 +71,7 @@ pub struct Session {
     /// The same for messages, questions and commands.
     errands: Errands,
     requests: u64,
+    pings: u64,
     rules: Rules,
     /// The claims when the last connection ended: what must not be brought.
     #[cfg(test)]
@@ -119,6 +120,7 @@ impl Session {
             arrivals: Arrivals::default(),
             errands: Errands::default(),
             requests: 0,
+            pings: 0,
             rules: Rules::ALL,
             #[cfg(test)]
             snapshot: BTreeMap::new(),
@@ -247,6 +249,12 @@ impl Session {
         &self.claims
     }
 
+    /// The number of the next ping.
+    pub fn ping(&mut self) -> u64 {
+        self.pings += 1;
+        self.pings
+    }
+
     fn next_request(&mut self) -> Request {
         self.requests += 1;
         Request::new(self.requests)
@@ -319,7 +327,10 @@ impl Session {
             ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
             ToMember::Leave(sort) => self.office_left(sort),
             ToMember::Ping(n) => effects.push(Effect::Send(ToSupervisor::Pong(n))),
-            ToMember::Pong(n) => effects.push(Effect::Tell(Notice::Pong(n))),
+            ToMember::Pong(n) => {
+                self.ponged(n, &mut effects);
+                effects.push(Effect::Tell(Notice::Pong(n)));
+            }
             ToMember::Locks(rows) => self.locks(rows)?,
             ToMember::Surveyed(number) => self.surveyed(number, &mut effects)?,
             ToMember::Value(value) => self.value(value, &mut effects)?,

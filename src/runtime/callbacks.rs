@@ -14,7 +14,6 @@ use super::shared::Shared;
 use crate::control::{Operation, Request, Verdict};
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::wire::VALUE_LIMIT;
 use crate::wire::message::{self, ToSupervisor};
 
 type Policy = dyn Fn(&Entry, &Operation) -> Verdict + Send + Sync;
@@ -137,11 +136,7 @@ fn answer(shared: &Shared, request: &Request) -> Result<Arc<[u8]>, Box<str>> {
     let Some(handler) = &shared.settings.callbacks.handler else {
         return Err("the supervisor has no request handler".into());
     };
-    let answer = inside(shared, || handler(request));
-    match answer.len() {
-        size if size > VALUE_LIMIT => Err(format!("an answer of {size} bytes exceeds {VALUE_LIMIT}").into()),
-        _ => Ok(answer.into()),
-    }
+    Ok(inside(shared, || handler(request)).into())
 }
 
 thread_local! {

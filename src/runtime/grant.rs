@@ -164,9 +164,9 @@ impl Waiting<'_> {
                 }
             }
             _ => {
-                state.pings += 1;
-                self.ping = Some((state.connection, state.pings));
-                Doubt::Ask(state.pings)
+                let ping = state.session.ping();
+                self.ping = Some((state.connection, ping));
+                Doubt::Ask(ping)
             }
         }
     }

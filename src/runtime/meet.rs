@@ -56,8 +56,7 @@ impl Shared {
         if state.connection != connection || !matches!(state.seat, Seat::Subordinate(_)) {
             return;
         }
-        state.pings += 1;
-        let ping = state.pings;
+        let ping = state.session.ping();
         self.submit(state, Some(ToSupervisor::Ping(ping)));
         let mut state = self.state();
         while state.connection == connection && state.ponged < ping && !state.leaving && began.elapsed() < TRY {

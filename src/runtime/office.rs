@@ -75,9 +75,8 @@ impl Shared {
             }
         }
         let peer = peer.clone();
-        state.pings += 1;
-        peer.outbox.push(&ToSupervisor::Ping(state.pings));
-        let (ping, since) = (state.pings, Instant::now());
+        let (ping, since) = (state.session.ping(), Instant::now());
+        peer.outbox.push(&ToSupervisor::Ping(ping));
         state.question = Some(Question { ping, answered: false, doubted: false, since });
         Some(peer)
     }

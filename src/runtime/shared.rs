@@ -56,7 +56,6 @@ pub(crate) struct State {
     pub(super) offices: usize,
     /// The office is being handed over: no new guard is given out.
     pub(super) resigning: bool,
-    pub(super) pings: u64,
     /// The highest ping that was answered.
     pub(super) ponged: u64,
     /// How many connections have ended.
@@ -95,7 +94,6 @@ impl Shared {
             leaving: false,
             offices: 0,
             resigning: false,
-            pings: 0,
             ponged: 0,
             connection: 0,
             calls: Calls::default(),

@@ -18,23 +18,31 @@ pub(super) struct Errands {
     /// Messages and questions that were not said yet, with their sizes. While the instance is part of a reign the first
     /// of them has no room.
     unsaid: BTreeMap<Request, (usize, ToSupervisor)>,
-    /// Messages and questions that were said on this connection. Somebody waits for each of them.
+    /// What was said on this connection and somebody waits for.
+    waiting: BTreeSet<Request>,
+    /// Messages and questions that take room on this connection. Commands take none: they must not wait behind messages
+    /// to the one that is to be stopped.
     said: Pace,
-    /// The same for commands. They need no room: they must not wait behind messages to the one that is to be stopped.
-    commands: BTreeSet<Request>,
+    /// Those of them that were given up, by the ping behind their cancel. Who has answered that has read them.
+    cancelled: BTreeMap<u64, Request>,
 }
 
 impl Errands {
     /// The next one that is to be said, if there is room for it.
     fn next(&mut self) -> Option<ToSupervisor> {
         let first = self.unsaid.first_entry()?;
-        let has_room = self.said.begin(*first.key(), first.get().0);
-        has_room.then(|| first.remove().1)
+        let request = *first.key();
+        if !self.said.begin(request, first.get().0) {
+            return None;
+        }
+        self.waiting.insert(request);
+        Some(first.remove().1)
     }
 
     /// It was answered; says whether somebody waits for the answer.
     fn answered(&mut self, request: Request) -> bool {
-        self.said.end(request) || self.commands.remove(&request)
+        self.said.end(request);
+        self.waiting.remove(&request)
     }
 }
 
@@ -61,19 +69,21 @@ impl Session {
             return None;
         }
         let request = self.next_request();
-        self.errands.commands.insert(request);
+        self.errands.waiting.insert(request);
         Some((request, ToSupervisor::Command(Command { request, to, order })))
     }
 
     /// Nobody waits for the answer to this message, question or command any more, and what is to be written. It may have
     /// been done, or still be done if it was said.
     pub fn forget_errand(&mut self, request: Request) -> Vec<ToSupervisor> {
-        self.errands.commands.remove(&request);
         self.errands.unsaid.remove(&request);
         let mut frames = Vec::new();
-        // Whoever hears the cancel in time drops it without an answer, so that its room is free from here on.
-        if self.errands.said.end(request) {
-            frames.push(ToSupervisor::Cancel(request));
+        if self.errands.waiting.remove(&request) && self.errands.said.holds(request) {
+            // Whoever hears the cancel in time drops it without an answer. Its room is free when that is sure to have
+            // been heard, or calls that do not wait long would fill the connection to a supervisor that reads nothing.
+            let ping = self.ping();
+            self.errands.cancelled.insert(ping, request);
+            frames.extend([ToSupervisor::Cancel(request), ToSupervisor::Ping(ping)]);
         }
         frames.extend(std::iter::from_fn(|| self.say_errand()));
         frames
@@ -81,8 +91,7 @@ impl Session {
 
     /// Messages, questions and commands that wait for an answer, and those that were not even said yet.
     pub fn errands(&self) -> impl Iterator<Item = Request> {
-        let Errands { unsaid, said, commands } = &self.errands;
-        said.requests().chain(commands.iter().copied()).chain(unsaid.keys().copied())
+        self.errands.waiting.iter().chain(self.errands.unsaid.keys()).copied()
     }
 
     fn errand(&mut self, request: Request, size: usize, frame: ToSupervisor) -> (Request, Option<ToSupervisor>) {
@@ -102,10 +111,9 @@ impl Session {
 
     /// The connection has ended: of what was said on it nobody will learn whether it was done.
     pub(super) fn interrupt_errands(&mut self) -> Vec<Effect> {
-        let said = std::mem::take(&mut self.errands.said);
-        let commands = std::mem::take(&mut self.errands.commands);
-        let over = said.requests().chain(commands);
-        over.map(|request| Effect::Tell(Notice::Interrupted(request))).collect()
+        let unsaid = std::mem::take(&mut self.errands.unsaid);
+        let over = std::mem::replace(&mut self.errands, Errands { unsaid, ..Errands::default() });
+        over.waiting.into_iter().map(|request| Effect::Tell(Notice::Interrupted(request))).collect()
     }
 
     /// The answer to a message, a question or a command. One that nobody waits for any more has crossed the cancel.
@@ -133,6 +141,15 @@ impl Session {
     /// A request was refused that may have been one of these.
     pub(super) fn errand_refused(&mut self, request: Request, effects: &mut Vec<Effect>) {
         self.errands.answered(request);
+        self.say_errands(effects);
+    }
+
+    /// The supervisor has read everything up to this ping.
+    pub(super) fn ponged(&mut self, ping: u64, effects: &mut Vec<Effect>) {
+        let later = self.errands.cancelled.split_off(&ping.saturating_add(1));
+        for request in std::mem::replace(&mut self.errands.cancelled, later).into_values() {
+            self.errands.said.end(request);
+        }
         self.say_errands(effects);
     }
 

@@ -26,15 +26,13 @@ impl Pace {
         fits
     }
 
-    /// It takes no room any more; whether it had any.
-    pub(super) fn end(&mut self, request: Request) -> bool {
-        let size = self.sizes.remove(&request);
-        self.bytes -= size.unwrap_or_default();
-        size.is_some()
+    /// It takes no room any more.
+    pub(super) fn end(&mut self, request: Request) {
+        self.bytes -= self.sizes.remove(&request).unwrap_or_default();
     }
 
-    /// The requests that take room, in their order.
-    pub(super) fn requests(&self) -> impl Iterator<Item = Request> {
-        self.sizes.keys().copied()
+    /// Whether it takes room.
+    pub(super) fn holds(&self, request: Request) -> bool {
+        self.sizes.contains_key(&request)
     }
 }

@@ -198,64 +198,148 @@ fn to_member(chance: &mut Chance) -> ToMember {
     }
 }
 
-#[test]
-fn a_supervisor_bears_whatever_its_peers_say() {
-    for seed in 0..4000 {
-        let mut chance = Chance::new(seed);
-        let c = &mut chance;
-        let settings = Settings {
-            group: lock_name(0).name,
-            me: InstanceId::new(1000),
-            pid: 1,
-            window_limit: Some(Supervisor::SLICE * 2),
-            member_limit: 3,
-            control: Control {
-                judges: c.below(2) == 0,
-                answers: c.below(2) == 0,
-                stop_limit: (c.below(2) == 0).then_some(Supervisor::SLICE * 2),
-                ..Control::default()
-            },
-        };
-        let roll = match c.below(3) {
-            0 => RollCall::Somebody(true),
-            _ => RollCall::Everyone(BTreeSet::from([forfeit(c), forfeit(c)])),
-        };
-        let mut supervisor = Supervisor::new(settings);
-        let mut questions = vec![0];
-        for _ in 0..200 {
-            let link = LinkId(c.below(6) as u64);
-            let question = questions[c.below(questions.len())];
-            match c.below(28) {
-                0 if link != LinkId::LOCAL => {
-                    // No two connections have the same number.
-                    supervisor.ended(link, c.below(2) == 0);
-                    supervisor.connected(link);
-                }
-                1 => supervisor.ended(link, c.below(2) == 0),
-                2 => supervisor.written(link, number(c)),
-                3 => supervisor.gone(id(c)),
-                4 => supervisor.membership_gone(id(c)),
-                5 => supervisor.time(Duration::from_secs(1), c.below(2) == 0),
-                6 if c.below(30) == 0 => supervisor.freeze(LeaveSort::Resigning),
-                7 => supervisor.nobody_else(),
-                8 => supervisor.called(roll.clone()),
-                9 => supervisor.judged(question, [Ok(()), Err("".into())][c.below(2)].clone()),
-                10 => supervisor.handled(question, [Ok(said(c)), Err("".into())][c.below(2)].clone()),
-                _ => supervisor.frame(link, to_supervisor(c)),
-            }
-            if supervisor.is_complete() {
-                supervisor.close(number(c));
-            }
-            for output in supervisor.take_outputs() {
-                if let Output::Judge(question, ..) | Output::Handle(question, ..) = output {
-                    questions.push(question);
-                }
-            }
-            supervisor.grants().check_invariants();
-            supervisor.check_invariants();
-            supervisor.barriers().check_invariants();
+/// What a newcomer says that knows how to come.
+fn greeting(c: &mut Chance, attempt: u64) -> [ToSupervisor; 3] {
+    let purpose = if c.below(4) == 0 { Purpose::Observer } else { Purpose::Member };
+    let (id, attempt) = (id(c), Attempt::new(attempt));
+    let (none, epoch, base) = (Stamp::default(), Epoch::default(), Token::default());
+    let join = Join { group: lock_name(0).name, state: none, stamp: none, epoch, base, profile: profile(c) };
+    let hello = Hello { wire: 1, purpose, trust: Trust::Open, id, attempt };
+    [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::ClaimsEnd]
+}
+
+/// What a member or an observer may say at any time, and now and then something else, which ends its connection.
+fn proper(c: &mut Chance) -> ToSupervisor {
+    loop {
+        let frame = to_supervisor(c);
+        let is_request = matches!(
+            frame,
+            ToSupervisor::Acquire(_)
+                | ToSupervisor::Cancel(_)
+                | ToSupervisor::Release(_)
+                | ToSupervisor::Decline(_)
+                | ToSupervisor::Put(_)
+                | ToSupervisor::Inquire(_)
+                | ToSupervisor::Survey(_)
+                | ToSupervisor::Arrive(_)
+                | ToSupervisor::Post(_)
+                | ToSupervisor::Ask(_)
+                | ToSupervisor::Command(_)
+                | ToSupervisor::Pong(_)
+        );
+        if is_request || c.below(100) == 0 {
+            return frame;
         }
     }
+}
+
+/// What a supervisor did in some runs.
+#[derive(Debug, Default)]
+struct Done {
+    opened: u32,
+    asked: u32,
+    delivered: u32,
+    evicted: u32,
+}
+
+/// One supervisor and its peers, who have manners or none.
+fn run(seed: u64, has_manners: bool, done: &mut Done) {
+    let mut chance = Chance::new(seed);
+    let c = &mut chance;
+    let me = InstanceId::new(1000);
+    let settings = Settings {
+        group: lock_name(0).name,
+        me,
+        pid: 1,
+        window_limit: Some(Supervisor::SLICE * 2),
+        member_limit: 3,
+        control: Control {
+            judges: c.below(2) == 0,
+            answers: c.below(2) == 0,
+            stop_limit: (c.below(2) == 0).then_some(Supervisor::SLICE * 2),
+            ..Control::default()
+        },
+    };
+    let roll = match c.below(3) {
+        _ if has_manners => RollCall::Everyone(BTreeSet::new()),
+        0 => RollCall::Somebody(true),
+        _ => RollCall::Everyone(BTreeSet::from([forfeit(c), forfeit(c)])),
+    };
+    let mut supervisor = Supervisor::new(settings);
+    let mut questions = vec![0];
+    let mut attempt = 0;
+    let mut links: [LinkId; 6] = std::array::from_fn(|slot| LinkId(slot as u64));
+    if has_manners {
+        supervisor.called(roll.clone());
+        let [_, join, end] = greeting(c, 0);
+        let hello =
+            Hello { wire: 1, purpose: Purpose::Member, trust: Trust::Open, id: me, attempt: Attempt::new(attempt) };
+        [ToSupervisor::Hello(hello), join, end].into_iter().for_each(|frame| supervisor.frame(LinkId::LOCAL, frame));
+    }
+    for _ in 0..200 {
+        let slot = c.below(6);
+        let link = links[slot];
+        // Most are asked about what was asked last.
+        let question = questions[questions.len() - 1 - c.below(questions.len().min(4))];
+        match c.below(28) {
+            0 if link != LinkId::LOCAL => {
+                supervisor.ended(link, c.below(2) == 0);
+                // No two connections have the same number.
+                attempt += 1;
+                let link = LinkId(100 + attempt);
+                links[slot] = link;
+                supervisor.connected(link);
+                for frame in greeting(c, attempt).into_iter().filter(|_| has_manners) {
+                    supervisor.frame(link, frame);
+                }
+            }
+            1 if !has_manners || link != LinkId::LOCAL => supervisor.ended(link, c.below(2) == 0),
+            2 => supervisor.written(link, number(c)),
+            3 => supervisor.gone(id(c)),
+            4 => supervisor.membership_gone(id(c)),
+            5 => supervisor.time(Duration::from_secs(1), c.below(2) == 0),
+            6 if c.below(30) == 0 => supervisor.freeze(LeaveSort::Resigning),
+            7 => supervisor.nobody_else(),
+            8 => supervisor.called(roll.clone()),
+            9 => supervisor.judged(question, [Ok(()), Err("".into())][c.below(2)].clone()),
+            10 => supervisor.handled(question, [Ok(said(c)), Err("".into())][c.below(2)].clone()),
+            11 if has_manners => supervisor.written(link, u64::MAX),
+            _ if has_manners => supervisor.frame(link, proper(c)),
+            _ => supervisor.frame(link, to_supervisor(c)),
+        }
+        if supervisor.is_complete() {
+            supervisor.close(if has_manners { 1 } else { number(c) });
+            done.opened += 1;
+        }
+        for output in supervisor.take_outputs() {
+            match output {
+                Output::Judge(question, ..) => questions.push(question),
+                Output::Handle(question, ..) => {
+                    questions.push(question);
+                    done.asked += 1;
+                }
+                Output::Send(_, ToMember::Delivered(..)) => done.delivered += 1,
+                Output::Send(_, ToMember::Evicted) => done.evicted += 1,
+                _ => {}
+            }
+        }
+        supervisor.grants().check_invariants();
+        supervisor.check_invariants();
+        supervisor.barriers().check_invariants();
+    }
+}
+
+#[test]
+fn a_supervisor_bears_whatever_its_peers_say() {
+    (0..4000).for_each(|seed| run(seed, false, &mut Done::default()));
+}
+
+#[test]
+fn an_open_reign_bears_whatever_its_peers_ask_for() {
+    let mut done = Done::default();
+    (0..2000).for_each(|seed| run(seed, true, &mut done));
+    let Done { opened, asked, delivered, evicted } = done;
+    assert!(opened > 1900 && asked > 1000 && delivered > 1000 && evicted > 10, "{done:?}");
 }
 
 #[test]

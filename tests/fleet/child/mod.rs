@@ -155,7 +155,7 @@ fn group(rest: &[String]) -> Result<Group, Error> {
             Some(("members", limit)) => group.member_limit(limit.parse().expect("a count")),
             Some(("stop", "none")) => group.stop_limit(None),
             Some(("stop", limit)) => group.stop_limit(millis(limit)),
-            Some(("succession", _)) => group.succession(false),
+            Some(("succession", choice)) => group.succession(choice == "on"),
             Some(("portable", _)) => group.portable_presence(),
             _ => group,
         };

@@ -154,8 +154,8 @@ fn a_message_or_a_question_that_was_said_is_cancelled_and_a_command_is_not() {
     let (post, _) = session.post(None, bytes(1));
     let (ask, _) = session.ask(bytes(1));
     let (command, _) = session.command(None, Order::Stop).expect("somebody reigns");
-    assert_eq!(session.forget_errand(post), [ToSupervisor::Cancel(post)]);
-    assert_eq!(session.forget_errand(ask), [ToSupervisor::Cancel(ask)]);
+    assert_eq!(session.forget_errand(post), [ToSupervisor::Cancel(post), ToSupervisor::Ping(1)]);
+    assert_eq!(session.forget_errand(ask), [ToSupervisor::Cancel(ask), ToSupervisor::Ping(2)]);
     assert_eq!(session.forget_errand(command), []);
     assert_eq!(session.forget_errand(post), [], "nothing is left of it");
     // These cross the cancel.
@@ -192,7 +192,7 @@ fn large_ones_are_said_one_after_the_other_and_no_message_overtakes_them() {
 }
 
 #[test]
-fn what_is_forgotten_makes_room_for_the_next() {
+fn what_is_forgotten_makes_room_when_it_is_sure_to_be_read() {
     let mut session = member();
     let (first, _) = session.post(None, bytes(600_000));
     let (second, _) = session.post(None, bytes(600_000));
@@ -201,8 +201,17 @@ fn what_is_forgotten_makes_room_for_the_next() {
     assert_eq!(frames.iter().map(number).collect::<Vec<_>>(), [third], "it stood in the way of the third");
     let (fourth, _) = session.post(None, bytes(600_000));
     let frames = session.forget_errand(first);
-    assert_eq!(frames.first(), Some(&ToSupervisor::Cancel(first)));
-    assert_eq!(frames[1..].iter().map(number).collect::<Vec<_>>(), [fourth]);
+    assert_eq!(frames, [ToSupervisor::Cancel(first), ToSupervisor::Ping(1)]);
+    assert_eq!(hear(&mut session, ToMember::Pong(0)), [Effect::Tell(Notice::Pong(0))], "it has not read so far");
+    let effects = hear(&mut session, ToMember::Pong(1));
+    assert_eq!(said(&effects), [fourth]);
+    // Here the answer was on its way already.
+    let (fifth, _) = session.post(None, bytes(600_000));
+    session.forget_errand(fourth);
+    assert_eq!(said(&hear(&mut session, ToMember::Delivered(fourth, 1))), [fifth]);
+    let (sixth, frame) = session.post(None, bytes(600_000));
+    assert_eq!(said(&hear(&mut session, ToMember::Pong(2))), [], "it counts once");
+    assert_eq!((frame, said(&hear(&mut session, ToMember::Delivered(fifth, 1)))), (None, vec![sixth]));
 }
 
 #[test]
