@@ -309,6 +309,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether the time that passes decides anything.
+    pub fn is_timed(&self) -> bool {
+        self.settings.window_limit.is_some() || self.stops.are_counted()
+    }
+
     fn aside(&self) -> Vec<InstanceId> {
         self.registry.in_place(|place| matches!(place, Place::Aside(_)))
     }

@@ -90,8 +90,8 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             continue;
         }
         look = (look * 2).min(LAST_LOOK);
-        if reign.shared().settings.window_limit.is_none() {
-            continue; // Time decides nothing.
+        if !reign.core().machine.is_timed() {
+            continue;
         }
         let Some(began) = slice else {
             slice = begin_slice(reign);

@@ -9,6 +9,7 @@
 
 pub mod chance;
 pub mod child;
+pub mod control;
 pub mod journal;
 pub mod kernel;
 pub mod locks;

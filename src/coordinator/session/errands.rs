@@ -25,11 +25,16 @@ pub(super) struct Errands {
     said: Pace,
     /// Those of them that were given up, by the ping behind their cancel. Who has answered that has read them.
     cancelled: BTreeMap<u64, Request>,
+    /// The supervisor has left its office and hears nothing any more: what is to be said is said to the next one.
+    over: bool,
 }
 
 impl Errands {
     /// The next one that is to be said, if there is room for it.
     fn next(&mut self) -> Option<ToSupervisor> {
+        if self.over {
+            return None;
+        }
         let first = self.unsaid.first_entry()?;
         let request = *first.key();
         if !self.said.begin(request, first.get().0) {
@@ -109,6 +114,11 @@ impl Session {
         effects.extend(std::iter::from_fn(|| self.say_errand()).map(Effect::Send));
     }
 
+    /// The supervisor leaves its office: what it has not read by then it never will.
+    pub(super) fn hold_errands(&mut self) {
+        self.errands.over = true;
+    }
+
     /// The connection has ended: of what was said on it nobody will learn whether it was done.
     pub(super) fn interrupt_errands(&mut self) -> Vec<Effect> {
         let unsaid = std::mem::take(&mut self.errands.unsaid);
@@ -160,9 +170,12 @@ impl Session {
         Ok(())
     }
 
-    /// It is over: what was held is lost, and nothing is waited for any more.
+    /// It is over: what was held is lost, and nothing is waited for any more. Who was evicted while it had no connection
+    /// learns it in place of a Welcome.
     pub(super) fn evicted(&mut self, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
-        self.expect_member()?;
+        if self.is_fresh() || self.purpose == Purpose::Observer {
+            return Err(Misplaced("eviction of somebody who is not there"));
+        }
         self.lose_all(effects);
         self.claims.clear();
         self.surveys = Default::default();

@@ -34,6 +34,7 @@ impl Session {
 
     /// The supervisor leaves its office.
     pub(super) fn office_left(&mut self, sort: LeaveSort) {
+        self.hold_errands();
         match sort {
             // The successor finds its presence closed and would take that for a failure.
             LeaveSort::Leaving => {

@@ -31,6 +31,7 @@ impl World {
             return Vec::new();
         }
         let before = self.ghost_before(i, &frame);
+        self.hear_of_heir(i, &frame);
         let effects = match self.at(i).session.receive(frame) {
             Ok(effects) => effects,
             Err(why) => {

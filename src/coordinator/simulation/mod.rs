@@ -6,6 +6,7 @@
 mod copies;
 mod findings;
 mod ghost;
+mod heirs;
 mod invariants;
 mod meetings;
 mod member;
@@ -59,6 +60,8 @@ struct Config {
     listing: bool,
     /// Whether its answer takes time, in which everything else goes on.
     late_call: bool,
+    /// Whether instances are of different versions, and leave the office to newer ones.
+    succession: bool,
     /// Whether every frame is encoded and decoded on its way.
     wire: bool,
     length: usize,
@@ -117,6 +120,7 @@ impl Config {
         clock: Clock::Rises,
         listing: true,
         late_call: false,
+        succession: false,
         wire: false,
         length: 60,
     };

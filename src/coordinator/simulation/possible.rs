@@ -21,7 +21,10 @@ impl World {
                         actions.push(Action::Receive(i));
                     }
                 }
-                Phase::Supervisor => self.supervisor_work(i, actions),
+                Phase::Supervisor => {
+                    self.supervisor_work(i, actions);
+                    self.yields(i, actions);
+                }
                 Phase::Off | Phase::Left | Phase::Dead => {}
             }
         }

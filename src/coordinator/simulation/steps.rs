@@ -75,6 +75,7 @@ impl World {
             Action::Resign(i) => self.retire(i, LeaveSort::Resigning),
             Action::Finish(i) => self.finish(i),
             Action::FailStop(i) => self.fail_stop(i),
+            Action::HandOver(i) => self.hand_over(i),
         }
         let instances = &self.instances;
         self.pipes
@@ -163,7 +164,11 @@ impl World {
             pid: 1,
             window_limit: Some(Supervisor::SLICE * config.slices),
             member_limit: 100,
-            control: Control::default(),
+            control: Control {
+                yields: config.succession,
+                heirs: instance.session.heirs().clone(),
+                ..Control::default()
+            },
         };
         let supervisor = Supervisor::with_rules(settings, config.rules);
         self.at(i).supervisor = Some(Box::new(supervisor));
@@ -237,7 +242,8 @@ impl World {
                         self.put_out(i, &mut supervisor, link, frame.clone());
                     }
                 }
-                Output::Watch(_) => {}
+                // See `World::yields`.
+                Output::Watch(_) | Output::HandOver(_) => {}
                 Output::Close(link) => {
                     if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link) {
                         pipe.closing = true;
@@ -250,7 +256,7 @@ impl World {
                     }
                 }
                 Output::StepDown(_) => self.at(i).retiring = Some(Retiring::Stays),
-                Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => panic!("nobody controls here"),
+                Output::Judge(..) | Output::Handle(..) => panic!("nobody controls here"),
             }
         }
         let me = self.at(i).session.id();

@@ -91,7 +91,7 @@ fn likelihood(action: Action) -> usize {
         Action::Kill(_) => 6,
         Action::Stop(_) => 8,
         Action::Leave(_) | Action::Resign(_) | Action::FailStop(_) => 5,
-        Action::Continue(_) | Action::Slice(_) | Action::Cancel(..) | Action::TimeOut(_) => 15,
+        Action::Continue(_) | Action::HandOver(_) | Action::Slice(_) | Action::Cancel(..) | Action::TimeOut(_) => 15,
         Action::Start(_) => 20,
         Action::Release(..) => 25,
         Action::GiveUp(_) | Action::Put(..) | Action::PutIf(..) | Action::Delete(..) => 30,

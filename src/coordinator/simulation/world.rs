@@ -1,7 +1,7 @@
 //! The world: one port, some instances, and connections of which every buffer is visible. [`World::step`] does one
 //! [`Action`]; [`World::actions`] says which are possible.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
@@ -56,6 +56,8 @@ pub(super) enum Action {
     /// The supervisor has written what it could and closes its listener, then its connections.
     Finish(u8),
     FailStop(u8),
+    /// Nothing keeps the supervisor from resigning in favour of its heir.
+    HandOver(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +130,8 @@ pub(super) struct World {
     pub(super) reigns: u64,
     /// How the last reign ended: by a resignation.
     pub(super) resigned: bool,
+    /// Who has heard of which heirs.
+    pub(super) heard_of: BTreeSet<(u8, InstanceId)>,
     pub(super) ghost: Ghost,
     pub(super) bad: Option<String>,
 }
@@ -156,7 +160,7 @@ pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
     let profile = Profile {
         pid: id.number() as u32,
-        version: 0,
+        version: World::version(config, id),
         since: 0,
         presence: 0,
         paused: false,
@@ -208,6 +212,7 @@ impl World {
             tags: 0,
             reigns: 0,
             resigned: false,
+            heard_of: BTreeSet::new(),
             ghost: Ghost::new(config.slots),
             bad: None,
         }

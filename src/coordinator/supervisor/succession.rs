@@ -80,8 +80,11 @@ impl Supervisor {
         for (id, member) in self.registry.iter().filter(|(id, _)| *id != self.settings.me) {
             let Place::Here(link) = member.place else { continue };
             let profile = &member.profile;
-            // One that is paused would get nothing done for the others either.
-            if profile.paused || profile.version < version || self.settings.control.heirs.contains(&id) {
+            // One that is paused would get nothing done for the others either, and one that is to stop will be gone.
+            if profile.paused || self.stops.is_told(id) || self.settings.control.heirs.contains(&id) {
+                continue;
+            }
+            if profile.version < version {
                 continue;
             }
             if profile.version > version {

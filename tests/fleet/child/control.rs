@@ -29,9 +29,10 @@ impl Default for Gate {
 impl Desk {
     /// The options `policy=RULE+RULE…` and `handler=HOW` of a process that joins.
     ///
-    /// A rule is `ACTION:OPERATION[:NAME]`. Operations: acquire, arrive, write, send, broadcast, request, command, any;
-    /// NAME: of the lock or the key, or what a message says. Actions: `deny`, `panic`, `block` (until `unblock KEY`),
-    /// `call` (tries to take a lock itself, and denies with what comes of it). What was asked is reported.
+    /// A rule is `ACTION:OPERATION[:NAME[:LABEL]]`, and each of the last three may be `any`. Operations: acquire, arrive,
+    /// write, send, broadcast, request, command; NAME: of the lock or the key, or what a message says; LABEL: of whoever
+    /// asks. Actions: `deny`, `panic`, `block` (until `unblock KEY`), `call` (tries to take a lock itself, and denies with
+    /// what comes of it). What was asked is reported.
     ///
     /// HOW: `echo` answers with the pid and what was asked. What begins with `slow` blocks until `unblock KEY`, what
     /// begins with `panic` panics, `large` is answered with too much, and `call` tries to take a lock itself.
@@ -52,16 +53,18 @@ impl Desk {
     fn judge(&self, key: &str, rules: &[Vec<String>], entry: &Entry, operation: &Operation) -> Verdict {
         let (what, name) = words(operation);
         let (who, role) = (entry.id, entry.role);
-        self.report(&format!("event {key} judged who={who} role={role:?} what={what} name={name}"));
         let rule = rules.iter().find(|rule| {
-            let fits = |at: usize, what: &str| rule.get(at).is_none_or(|word| word == what);
-            (fits(1, &what) || fits(1, "any")) && fits(2, &name)
+            let fits = |at: usize, what: &str| rule.get(at).is_none_or(|word| word == what || word == "any");
+            fits(1, &what) && fits(2, &name) && fits(3, &entry.label)
         });
+        // Whoever hears of it may open the gate at once.
+        let gate = self.gate(key);
+        self.report(&format!("event {key} judged who={who} role={role:?} what={what} name={name}"));
         match rule.and_then(|rule| rule.first()).map(String::as_str) {
             None => Verdict::Allow,
-            Some("panic") => panic!("a policy that panics"),
+            Some("panic") => panic("a policy that panics"),
             Some("block") => {
-                self.pass(key);
+                let _ = gate.recv();
                 Verdict::Allow
             }
             Some("call") => Verdict::Deny(self.call(key)),
@@ -71,10 +74,11 @@ impl Desk {
 
     fn handle(&self, key: &str, request: &Request) -> Vec<u8> {
         let text = tell_bytes(Some(&request.bytes));
+        let gate = self.gate(key);
         self.report(&format!("event {key} handled from={} bytes={text}", request.from.id));
         match text.as_str() {
-            text if text.starts_with("slow") => self.pass(key),
-            text if text.starts_with("panic") => panic!("a handler that panics"),
+            text if text.starts_with("slow") => drop(gate.recv()),
+            text if text.starts_with("panic") => panic("a handler that panics"),
             "large" => return vec![0; 1024 * 1024 + 1],
             "call" => return self.call(key).into_bytes(),
             _ => {}
@@ -97,15 +101,14 @@ impl Desk {
         calls.join("/")
     }
 
-    /// Blocks until this process is told `unblock KEY`.
-    pub(super) fn pass(&self, key: &str) {
-        let passed = lock(&self.gates).entry(key.to_owned()).or_default().passed.clone();
-        let _ = passed.recv();
+    /// Is closed, so that whoever receives on it goes on, when this process is told `unblock KEY`.
+    pub(super) fn gate(&self, key: &str) -> Receiver<()> {
+        lock(&self.gates).entry(key.to_owned()).or_default().passed.clone()
     }
 
     /// `send KEY TO TEXT`, `broadcast KEY TEXT`, `request KEY TEXT`, each `[size=N] [try|within=MS]`;
-    /// `command KEY TO|all pause|resume|stop|TEXT`; `chatter KEY TO|all COUNT WORD` (says `WORD-1`, `WORD-2`, … and reports
-    /// what became of each), `inquire KEY COUNT WORD` (asks the handler so often, the same way); `unblock KEY`.
+    /// `command KEY TO|all pause|resume|stop|TEXT`; `chatter KEY TO|all COUNT WORD [pad=N]` (says `WORD-1`, `WORD-2`, …,
+    /// each with so many bytes more, and reports what became of each), `inquire KEY COUNT WORD` (asks the handler so often, the same way); `unblock KEY`.
     pub(super) fn obey_control(self: &Arc<Self>, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         match verb {
             "unblock" => {
@@ -131,9 +134,11 @@ impl Desk {
                 let count: u64 = rest[1].parse().expect("a count");
                 for n in 1..=count {
                     let word = format!("{}-{n}", rest[2]);
+                    let padding = option(rest, "pad").map_or(0, |size| size.parse().expect("a size"));
+                    let bytes = if padding > 0 { format!("{word} {}", "x".repeat(padding)) } else { word.clone() };
                     let said = match rest[0].as_str() {
-                        "all" => self.broadcast(key, word.clone().into_bytes(), rest).map(drop),
-                        id => self.send(key, to(id), word.clone().into_bytes(), rest),
+                        "all" => self.broadcast(key, bytes.into_bytes(), rest).map(drop),
+                        id => self.send(key, to(id), bytes.into_bytes(), rest),
                     };
                     self.tell_outcome(key, "said", &word, said.map(|()| String::new()));
                 }
@@ -209,6 +214,11 @@ impl Desk {
     }
 }
 
+/// Panics, as an application's code may, without a word on standard error: there are many.
+fn panic(why: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(why))
+}
+
 fn to(id: &str) -> InstanceId {
     id.parse().expect("an instance id")
 }
@@ -226,6 +236,12 @@ fn within(rest: &[String]) -> Option<Duration> {
 
 fn is_try(rest: &[String]) -> bool {
     rest.iter().any(|word| word == "try")
+}
+
+/// What a message says; of one that was padded the word before.
+pub(super) fn tell_message(bytes: &[u8]) -> String {
+    let word = bytes.iter().take(64).position(|byte| *byte == b' ').map(|end| &bytes[..end]);
+    tell_bytes(Some(word.unwrap_or(bytes)))
 }
 
 /// What is asked for, in one word, and what it is about.

@@ -384,7 +384,7 @@ fn tell(event: &Event) -> String {
             format!("state key={key} version={version} bytes={}", values::tell_bytes(bytes.as_deref()))
         }
         Event::LockLost { kind, name, token } => format!("lost kind={kind:?} name={name} token={token}"),
-        Event::Message { from, bytes } => format!("message from={from} bytes={}", values::tell_bytes(Some(bytes))),
+        Event::Message { from, bytes } => format!("message from={from} bytes={}", control::tell_message(bytes)),
         Event::Command(command) => match command {
             Command::Custom(bytes) => format!("command what=custom bytes={}", values::tell_bytes(Some(bytes))),
             command => format!("command what={command}"),

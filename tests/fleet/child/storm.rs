@@ -66,7 +66,7 @@ impl Desk {
                     for name in rest.iter().filter_map(|word| word.strip_prefix("keep=")) {
                         let keep = move || {
                             self.report(&format!("event {key} keeps name={name}"));
-                            self.pass(key);
+                            let _ = self.gate(key).recv();
                         };
                         scope.spawn(move || storm.ask(name, Mode::Exclusive, Patience::Endless, keep));
                     }

@@ -1,7 +1,7 @@
 use super::super::tests::{entry, lock, member as lock_member, name, profile};
 use super::*;
 use crate::ident::{Epoch, Stamp, Token};
-use crate::wire::message::{Delta, Mode, Opened, ToMember, ViewHead, Welcome};
+use crate::wire::message::{Delta, LeaveSort, Mode, Opened, ToMember, ViewHead, Welcome};
 
 const ME: InstanceId = InstanceId::new(2);
 const OTHER: InstanceId = InstanceId::new(3);
@@ -235,9 +235,36 @@ fn a_members_mail_reaches_the_application_when_it_is_part_of_a_reign_and_not_bef
         for (frame, _) in mail() {
             assert!(session.receive(frame).is_err());
         }
+        assert_eq!(session, before);
+    }
+}
+
+#[test]
+fn only_who_is_a_member_can_be_evicted() {
+    for mut session in [newcomer(), observer()] {
+        let before = session.clone();
         assert!(session.receive(ToMember::Evicted).is_err());
         assert_eq!(session, before);
     }
+    // Its connection had ended when it was evicted.
+    let mut back = member();
+    back.disconnected();
+    back.hello();
+    assert_eq!(hear(&mut back, ToMember::Evicted), [Effect::Tell(Notice::Evicted), Effect::End]);
+}
+
+#[test]
+fn what_is_to_be_said_to_a_supervisor_that_has_left_its_office_is_said_to_the_next() {
+    let mut session = member();
+    let (first, frame) = session.ask(bytes(1));
+    assert!(frame.is_some());
+    hear(&mut session, ToMember::Leave(LeaveSort::Resigning));
+    let (second, frame) = session.ask(bytes(2));
+    assert_eq!(frame, None);
+    assert_eq!(told(session.disconnected()), [Notice::Interrupted(first)]);
+    session.hello();
+    hear(&mut session, welcome(None));
+    assert_eq!(said(&hear(&mut session, opened(6))), [second]);
 }
 
 #[test]
