@@ -1,5 +1,5 @@
-//! Newer and newer versions of the program come and take the office over, while all contend for locks, wait in queues, ask
-//! the handler and send messages. Nobody is killed. Afterwards the journals are judged.
+//! Newer and newer versions of the program come and take the office over, while all contend for locks, wait in queues,
+//! ask the handler and send messages. Nobody is killed. Afterwards the journals are judged.
 //!
 //! `BELLWETHER_HANDOVERS=n` lets so many come instead of a hundred.
 

@@ -1,5 +1,6 @@
-//! Real processes take and release locks, write and read values, ask the supervisor's handler and send messages at random,
-//! while others, the supervisor included, are killed, stopped and continued at random. Afterwards their journals are judged.
+//! Real processes take and release locks, write and read values, ask the supervisor's handler and send messages at
+//! random, while others, the supervisor included, are killed, stopped and continued at random. Afterwards their journals
+//! are judged.
 //!
 //! `BELLWETHER_KILLS=n` kills so many processes instead of 200; `BELLWETHER_STORM_SEED=n` takes other chances. When a
 //! storm has failed its journals are kept, and its last words say where.

@@ -3,7 +3,7 @@
 use super::*;
 
 impl World {
-    // --------------------------------------------------------------------------------------------------------- the clients
+    // ----------------------------------------------------------------------------------------------------- the clients
 
     fn patience(&mut self, process: usize, thread: usize) -> Patience {
         if self.chance.percent(80) {
@@ -85,7 +85,7 @@ impl World {
         self.after(20_000, Event::Wake { process, thread });
     }
 
-    // ---------------------------------------------------------------------------------------------------------- the server
+    // ------------------------------------------------------------------------------------------------------ the server
 
     pub(super) fn asked(&mut self, from: usize, request: u64) {
         // A policy does not allow some.

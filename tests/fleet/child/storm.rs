@@ -1,5 +1,5 @@
-//! What a process of a storm does: its threads take and release locks, write and read values, ask the supervisor's handler
-//! and send messages at random, and journal it.
+//! What a process of a storm does: its threads take and release locks, write and read values, ask the supervisor's
+//! handler and send messages at random, and journal it.
 
 mod locks;
 mod mail;
@@ -46,10 +46,10 @@ const LARGE: u64 = 400_000;
 pub const PERMITS: u32 = 5;
 
 impl Desk {
-    /// The verbs of this file. `storm KEY in=DIRECTORY name=NAME seed=N threads=N longest=MS [keep=LOCK]… [await=LOCK]` and the
-    /// options of a join: it joins, and its threads do this and that until `calm`; then it answers. It keeps these locks
-    /// until `unblock KEY`, and waits for that one. When all are calm, for a last word: `aftermath KEY`; or, whoever is
-    /// calm before, `depart KEY`: it leaves.
+    /// The verbs of this file. `storm KEY in=DIRECTORY name=NAME seed=N threads=N longest=MS [keep=LOCK]… [await=LOCK]…`
+    /// and the options of a join: it joins, and its threads do this and that until `calm`; then it answers. Meanwhile it
+    /// keeps some locks until `unblock KEY`, and waits for others. For a last word, when all are calm: `aftermath KEY`;
+    /// or, of one that is calm before the others, `depart KEY`: it leaves.
     pub(super) fn obey_storm(self: &Arc<Self>, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         match verb {
             "storm" => {
