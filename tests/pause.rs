@@ -4,7 +4,7 @@ mod fleet;
 
 use fleet::control::{expect_standing, standing_of};
 use fleet::locks::{line_up, refused, served_in_order};
-use fleet::schedules::{court, kill};
+use fleet::schedules::{court, expect_ended, kill};
 use fleet::sync::Call;
 use fleet::{Fleet, Member};
 
@@ -128,7 +128,7 @@ fn c4_whatever_a_paused_one_asks_for_waits_for_the_resume() {
         paused.broadcast(&fence).unwrap();
         free.hears(&fence);
         assert_eq!(free.heard_from(paused), [paused.id.clone(), paused.id.clone(), fence]);
-        assert!(supervisor.events(0, "handled").iter().all(|event| event.get("bytes") != Some("given-up")));
+        assert!(supervisor.caught_up().events(0, "handled").iter().all(|event| event.get("bytes") != Some("given-up")));
         for guard in ["everything", "shared", "seat"] {
             paused.unlock(guard).unwrap();
         }
@@ -176,7 +176,7 @@ fn c4_what_a_paused_one_waits_for_ends_with_it() {
             other.expect_free(what);
         }
         assert_eq!(other.get(&paused.id), None);
-        assert!(other.heard_from(paused).is_empty() && supervisor.events(0, "handled").is_empty());
+        assert!(other.heard_from(paused).is_empty() && supervisor.caught_up().events(0, "handled").is_empty());
         [other, &supervisor].iter().for_each(|member| drop(member.ask("leave").unwrap()));
     }
 }
@@ -194,12 +194,13 @@ fn c4_who_may_pause_whom() {
     }
     let gone = fleet.member("");
     gone.ask("leave").unwrap();
+    expect_ended(&members, &gone, "Left");
     for by in [&supervisor, &observer] {
         for what in ["pause", "resume", "stop", "text"] {
             assert!(refused(by.command(&gone, what), "Unreachable").contains(&gone.id));
         }
     }
-    assert!(members.iter().all(|member| member.events(0, "command").is_empty()));
+    assert!(members.iter().all(|member| member.caught_up().events(0, "command").is_empty()));
 
     // All others, and from an observer everybody.
     for (by, count) in [(&supervisor, 3), (&observer, 4)] {
