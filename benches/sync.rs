@@ -23,6 +23,9 @@ mod child;
 #[cfg(unix)]
 mod common;
 #[cfg(unix)]
+#[path = "common/contest/mod.rs"]
+mod contest;
+#[cfg(unix)]
 #[path = "sync/frames.rs"]
 mod frames;
 #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! The command does what its help says, with real processes.
 
+#[path = "command/control.rs"]
+mod control;
 #[path = "command/running.rs"]
 mod running;
 #[path = "command/state.rs"]
@@ -58,6 +60,7 @@ fn c7_the_demonstration_shows_one_reign_per_kill() {
         assert_eq!(begins("bound "), kills);
         assert_eq!(begins("window closed "), kills + figures);
         assert_eq!(begins("first grant "), kills + figures);
+        assert_eq!(begins("policy "), kills);
         // One registry before the first kill and one after each, all with exactly one supervisor.
         assert_eq!(begins("id "), kills + 1);
         let reigning = |line: &&str| line.contains("  supervisor  ");
@@ -67,7 +70,7 @@ fn c7_the_demonstration_shows_one_reign_per_kill() {
 }
 
 #[test]
-fn the_demonstration_checks_who_had_the_lock_and_leaves_nothing_behind() {
+fn the_demonstration_checks_locks_policies_and_a_pause_and_leaves_nothing_behind() {
     let directory = env::temp_dir().join(format!("bellwether-command-test-{}", process::id()));
     fs::create_dir(&directory).expect("a fresh directory");
     for (instances, kills) in [("4", 2), ("1", 0)] {
@@ -85,6 +88,13 @@ fn the_demonstration_checks_who_had_the_lock_and_leaves_nothing_behind() {
         let copies = number(instances) - kills;
         let all = if copies == 1 { "the only copy has it".to_owned() } else { format!("all {copies} copies have it") };
         assert!(line("One value: ").contains(&all), "{output:?}");
+        let tries = match kills {
+            0 => "1 try to have the lock \"forbidden\", 1 denied by 1 supervisor.".to_owned(),
+            _ => format!("{0} tries to have the lock \"forbidden\", {0} denied by {0} supervisors.", kills + 1),
+        };
+        assert_eq!(line("One policy: "), format!("One policy: {tries}"), "{output:?}");
+        // A pause needs somebody who goes on.
+        assert_eq!(line("One pause: ").contains("none of "), copies > 1, "{output:?}");
         assert_eq!(fs::read_dir(&directory).expect("it is there").count(), 0);
     }
     fs::remove_dir(&directory).expect("an empty directory");

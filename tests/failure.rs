@@ -587,3 +587,22 @@ fn an_observer_is_told_that_the_last_one_has_gone_and_finds_the_next_first() {
     let next = group.join().unwrap();
     while !matches!(told(), Event::Reign { supervisor, .. } if supervisor == next.id()) {}
 }
+
+#[test]
+fn p13_who_leaves_while_others_send_to_it_has_left_and_not_failed() {
+    let fleet = Fleet::new();
+    let members = fleet.members(3, "");
+    for member in &members {
+        member.say("chatter all 1000000 word");
+    }
+    let (process, from) = (fleet.process(), members[0].process.mark());
+    let visits = 200;
+    for _ in 0..visits {
+        // It leaves as soon as it has joined: what is being sent to it then finds nobody.
+        process.ask(&format!("visit v group={} port={}", fleet.group, fleet.port)).unwrap();
+    }
+    eventually("all have been seen to end", || members[0].events(from, "ended").len() == visits);
+    for ended in members[0].events(from, "ended") {
+        assert_eq!(ended.text("reason"), "Left");
+    }
+}

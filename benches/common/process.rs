@@ -42,6 +42,7 @@ impl Process {
     }
 
     /// Says a line to it.
+    #[allow(dead_code, reason = "the processes of some benchmarks know what to do when they start")]
     pub(crate) fn tell(&mut self, line: &str) {
         if let Err(error) = writeln!(self.questions, "{line}") {
             panic!("process {} ended before it was told `{line}`: {error}", self.child.id());

@@ -8,45 +8,40 @@
 //! and the kind of a frame.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::thread::JoinHandle;
 
 use crate::child;
 use crate::common::process::Process;
-use crate::frames::{Frames, first, kind};
-use crate::groups::{Crowd, Runner, Timed, pairs};
+use crate::contest::bare::{self, Connections, WHOLE};
+use crate::contest::children::{Crowd, crowd, serving};
+use crate::contest::compare::{Runner, repeated};
+use crate::contest::frames::kind;
+use crate::frames::Frames;
+use crate::groups::{Timed, pairs};
 
-/// A server in another process, and a connection to it.
+/// A connection to the server.
 struct Client {
     frames: Frames,
-    stream: TcpStream,
+    connection: bare::Client,
 }
 
 impl Client {
     fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
-        stream.set_nodelay(true).expect("an option of every TCP connection");
-        Self { frames: Frames::new(), stream }
+        Self { frames: Frames::new(), connection: bare::Client::connect(port) }
     }
 
     /// Blocks until the lock is held: one round trip.
     fn lock(&mut self) {
-        say(&self.stream, &self.frames.acquire);
-        hear(&self.stream, self.frames.grant.len());
-    }
-
-    /// One round trip about nothing.
-    fn ping(&mut self) {
-        say(&self.stream, &self.frames.ping);
-        hear(&self.stream, self.frames.pong.len());
+        self.connection.say(&self.frames.acquire);
+        self.connection.hear(self.frames.grant.len());
     }
 
     /// One write, no answer.
     fn unlock(&mut self) {
-        say(&self.stream, &self.frames.release);
+        self.connection.say(&self.frames.release);
     }
 }
 
@@ -65,45 +60,32 @@ pub(crate) fn ping_after_write() -> Runner {
     let (server, mut client) = with_server();
     Box::new(move |count| {
         let _alive = &server;
-        pairs(count, Timed::Lock, &mut client, Client::ping, |client, ()| client.unlock())
-    })
-}
-
-/// One frame there, one frame back.
-pub(crate) fn ping_pong() -> Runner {
-    let (server, mut client) = with_server();
-    Box::new(move |count| {
-        let _alive = &server;
-        let start = Instant::now();
-        (0..count).for_each(|_| client.ping());
-        start.elapsed()
+        pairs(count, Timed::Lock, &mut client, |client| client.connection.ping(), |client, ()| client.unlock())
     })
 }
 
 /// Several clients, each in a process of its own, fight for the lock.
 pub(crate) fn contention(fighters: u32) -> Runner {
-    let (server, port) = child::serving("bare-server");
+    let (server, port) = serving("bare-server");
     child::fight(server, (0..fighters).map(|_| Process::start(&format!("bare-fighter {port}"))).collect())
 }
 
 /// Has everybody be written a value, and waits until that is done.
-pub(crate) fn put(crowd: Crowd) -> Runner {
-    let (server, port) = child::serving("bare-server");
-    let members = child::crowd("bare-crowd", port, crowd);
-    let client = Client::connect(port);
+pub(crate) fn put(size: Crowd) -> Runner {
+    let (server, port) = serving("bare-server");
+    let members = crowd("bare-crowd", port, size);
+    let Client { frames, connection } = Client::connect(port);
     Box::new(move |count| {
         let _alive = (&server, &members);
-        let start = Instant::now();
-        for _ in 0..count {
-            say(&client.stream, &client.frames.put);
-            hear(&client.stream, client.frames.value.len() + client.frames.stored.len());
-        }
-        start.elapsed()
+        repeated(count, |_| {
+            connection.say(&frames.put);
+            connection.hear(frames.value.len() + frames.stored.len());
+        })
     })
 }
 
 fn with_server() -> (Process, Client) {
-    let (server, port) = child::serving("bare-server");
+    let (server, port) = serving("bare-server");
     (server, Client::connect(port))
 }
 
@@ -116,33 +98,10 @@ pub(crate) fn fighter(port: u16) -> impl FnMut() {
     }
 }
 
-/// So many connections that read whatever comes, as one process of the crowd.
-pub(crate) fn members(port: u16, count: u32) -> Vec<JoinHandle<()>> {
-    let member = |_| {
-        let Client { frames, mut stream } = Client::connect(port);
-        // One answer shows that the server has the connection on its list.
-        say(&stream, &frames.ping);
-        hear(&stream, frames.pong.len());
-        let read = move || while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {};
-        thread::Builder::new().stack_size(64 * 1024).spawn(read).expect("a thread per connection")
-    };
-    (0..count).map(member).collect()
-}
-
-fn say(mut stream: &TcpStream, frame: &[u8]) {
-    stream.write_all(frame).expect("the server reads");
-}
-
-fn hear(mut stream: &TcpStream, length: usize) {
-    let mut buffer = [0; 256];
-    stream.read_exact(&mut buffer[..length]).expect("the server answers");
-}
-
 /// The server.
 struct Server {
     frames: Frames,
     lock: Mutex<Lock>,
-    connections: Mutex<Vec<Arc<TcpStream>>>,
 }
 
 #[derive(Default)]
@@ -153,41 +112,12 @@ struct Lock {
 
 /// Serves whoever connects, in threads, from now on.
 pub(crate) fn serve(port: u16) -> JoinHandle<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
-    let server = Arc::new(Server { frames: Frames::new(), lock: Mutex::default(), connections: Mutex::default() });
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            stream.set_nodelay(true).expect("an option of every TCP connection");
-            let stream = Arc::new(stream);
-            server.connections.lock().expect(WHOLE).push(stream.clone());
-            let server = server.clone();
-            let thread = thread::Builder::new().stack_size(64 * 1024);
-            // An end, a failure included, is the end of the benchmark or of one of its parts.
-            thread.spawn(move || server.converse(&stream)).expect("a thread per connection");
-        }
-    })
+    let server = Server { frames: Frames::new(), lock: Mutex::default() };
+    bare::serve(port, move |connections, from, frame| server.take(connections, from, kind(frame)))
 }
 
 impl Server {
-    fn converse(&self, stream: &Arc<TcpStream>) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        let mut end = 0;
-        loop {
-            match (&**stream).read(&mut buffer[end..])? {
-                0 => return Ok(()),
-                count => end += count,
-            }
-            let mut start = 0;
-            while let Some(length) = first(&buffer[start..end]) {
-                self.take(stream, kind(&buffer[start..]))?;
-                start += length;
-            }
-            buffer.copy_within(start..end, 0);
-            end -= start;
-        }
-    }
-
-    fn take(&self, from: &Arc<TcpStream>, what: u8) -> io::Result<()> {
+    fn take(&self, connections: &Connections, from: &Arc<TcpStream>, what: u8) -> io::Result<()> {
         let frames = &self.frames;
         if what == kind(&frames.acquire) {
             let mut lock = self.lock.lock().expect(WHOLE);
@@ -205,27 +135,15 @@ impl Server {
             drop(lock);
             return next.map_or(Ok(()), |next| (&*next).write_all(&frames.grant));
         }
-        if what == kind(&frames.put) {
-            for to in &*self.connections.lock().expect(WHOLE) {
-                (&**to).write_all(&frames.value)?;
-            }
-            return (&**from).write_all(&frames.stored);
+        for to in &*connections.lock() {
+            (&**to).write_all(&frames.value)?;
         }
-        (&**from).write_all(&frames.pong)
+        (&**from).write_all(&frames.stored)
     }
 }
-
-/// What `expect` says of a mutex.
-const WHOLE: &str = "no thread panics while it holds this";
 
 /// Of the threads of one process: nothing is shared with anybody else.
 pub(crate) fn std_mutex() -> Runner {
     let mutex = Mutex::new(());
-    Box::new(move |count| {
-        let start = Instant::now();
-        for _ in 0..count {
-            drop(std::hint::black_box(mutex.lock().expect(WHOLE)));
-        }
-        start.elapsed()
-    })
+    Box::new(move |count| repeated(count, |_| drop(std::hint::black_box(mutex.lock().expect(WHOLE)))))
 }

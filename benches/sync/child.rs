@@ -1,15 +1,18 @@
 //! The processes beside the one that measures.
 //!
-//! Each says `ready` when it is. A fighter is then told when to begin and how often to lock, and says when it was done;
-//! the others do what they do in threads. All end with their parent, whose end of the pipe closes.
+//! A fighter is told when to begin and how often to lock, and says when it was done; the others do what they do in
+//! threads.
 
 use std::io::{self, Write};
 use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::process::{PATIENCE, Process, free_port, now};
-use crate::groups::{Crowd, Runner};
+use crate::common::process::{PATIENCE, Process, now};
+use crate::contest::bare::members as bare_members;
+use crate::contest::children::{attend, await_ready};
+use crate::contest::compare::Runner;
+use crate::contest::library::{group, join, members};
 use crate::{bare, library};
 
 /// The child process: does its task until the parent closes the pipe.
@@ -20,22 +23,13 @@ pub(crate) fn run(task: &str) -> ! {
     let mut count = || words.next().and_then(|word| word.parse().ok()).expect("how many");
     match what {
         "bare-server" => attend(bare::serve(port)),
-        "bare-crowd" => attend(bare::members(port, count())),
+        "bare-crowd" => attend(bare_members(port, count())),
         "bare-fighter" => attack(bare::fighter(port)),
-        "supervisor" => attend(library::join(port)),
-        "crowd" => attend(library::members(port, count())),
+        "supervisor" => attend(join(group(port))),
+        "crowd" => attend(members(port, count())),
         "fighter" => attack(library::fighter(port)),
         _ => panic!("unknown task `{what}`"),
     }
-}
-
-/// Keeps this alive until the parent ends.
-fn attend<T>(alive: T) -> ! {
-    println!("ready");
-    for _ in io::stdin().lines() {}
-    // Nothing is handed over in an orderly way: everybody else ends as well.
-    std::mem::forget(alive);
-    process::exit(0);
 }
 
 /// Answers `<at> <count>` with the time at which it was done so often.
@@ -56,27 +50,6 @@ fn attack(mut pair: impl FnMut()) -> ! {
         let _ = io::stdout().flush();
     }
     process::exit(0);
-}
-
-/// Starts a process that serves a port, and waits until it does.
-pub(crate) fn serving(task: &str) -> (Process, u16) {
-    let port = free_port();
-    let mut server = Process::start(&format!("{task} {port}"));
-    await_ready(&mut server);
-    (server, port)
-}
-
-/// Starts the processes of a crowd, and waits until all connections are made.
-pub(crate) fn crowd(task: &str, port: u16, crowd: Crowd) -> Vec<Process> {
-    let each = crowd.connections / crowd.processes;
-    let mut processes: Vec<_> =
-        (0..crowd.processes).map(|_| Process::start(&format!("{task} {port} {each}"))).collect();
-    processes.iter_mut().for_each(await_ready);
-    processes
-}
-
-fn await_ready(process: &mut Process) {
-    assert_eq!(process.hear("that it is ready", Instant::now() + PATIENCE), "ready");
 }
 
 /// Has these processes lock and unlock at the same time: how long that took for so many pairs in all.

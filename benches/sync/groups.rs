@@ -1,22 +1,14 @@
-//! The figures: criterion's, one contender after the other, and a table for which they take turns.
+//! What is compared with what.
 
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, SamplingMode};
+use criterion::Criterion;
 
 use crate::common::is_trial;
-use crate::common::table::Row;
+use crate::contest::bare::ping_pong;
+use crate::contest::children::Crowd;
+use crate::contest::compare::{Contender, compare, print};
 use crate::{bare, library};
-
-/// Does something so many times and says how long that took. Its processes live as long as it does.
-pub(crate) type Runner = Box<dyn FnMut(u32) -> Duration>;
-
-/// How many connections are written to, and in how many processes their readers live.
-#[derive(Clone, Copy)]
-pub(crate) struct Crowd {
-    pub(crate) connections: u32,
-    pub(crate) processes: u32,
-}
 
 /// What of a pair counts.
 #[derive(Clone, Copy)]
@@ -50,18 +42,6 @@ const FULL: Effort = Effort {
 /// Does everything work? Seconds on a small machine.
 const TRIAL: Effort = Effort { fighters: 2, crowds: &[Crowd { connections: 4, processes: 2 }], turns: 1, batch: 2 };
 
-/// One who does what is compared, the floors first.
-struct Contender {
-    name: &'static str,
-    start: Box<dyn Fn() -> Runner>,
-}
-
-impl Contender {
-    fn new(name: &'static str, start: impl Fn() -> Runner + 'static) -> Self {
-        Self { name, start: Box::new(start) }
-    }
-}
-
 /// Measures everything and prints the table.
 pub(crate) fn measure() {
     let effort = if is_trial() { TRIAL } else { FULL };
@@ -76,7 +56,7 @@ pub(crate) fn measure() {
     ];
     rows.extend(compare(&mut criterion, "lock", contenders, turns, batch));
     let contenders = [
-        Contender::new("ping-pong", bare::ping_pong),
+        Contender::new("ping-pong", || ping_pong("bare-server")),
         Contender::new("server", || bare::lock(Timed::Both)),
         Contender::new("bellwether", || library::lock(Timed::Both)),
     ];
@@ -104,49 +84,7 @@ pub(crate) fn measure() {
     }
     criterion.final_summary();
 
-    // A filter, or a mere list of names, can leave nothing to compare.
-    if !rows.is_empty() {
-        println!("\nmedian (10th .. 90th percentile), ratios of medians; lock should stay within 1.2 of a ping-pong");
-    }
-    for row in rows {
-        println!("{row}");
-    }
-}
-
-/// Has criterion measure one contender after the other, and then has those that it did measure take turns.
-fn compare<const N: usize>(
-    criterion: &mut Criterion,
-    name: &str,
-    contenders: [Contender; N],
-    turns: usize,
-    batch: u32,
-) -> Option<Row> {
-    let mut group = criterion.benchmark_group(name);
-    group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
-    let mut runners = Vec::new();
-    let mut names = Vec::new();
-    for Contender { name, start } in contenders {
-        // Only when asked for: with a filter or --list, this never runs.
-        let mut runner = None;
-        group.bench_function(name, |bencher| {
-            let runner = runner.get_or_insert_with(&start);
-            bencher.iter_custom(|count| runner(u32::try_from(count).expect("half a second's worth")));
-        });
-        if let Some(runner) = runner {
-            runners.push(runner);
-            names.push(name);
-        }
-    }
-    group.finish();
-
-    let mut row = Row::new(name.to_owned(), names);
-    for _ in 0..turns {
-        for (runner, samples) in runners.iter_mut().zip(&mut row.samples) {
-            samples.push(runner(batch) / batch);
-        }
-    }
-    row.finish()
+    print("lock should stay within 1.2 of a ping-pong", &rows);
 }
 
 /// Locks and unlocks so often: how long that took, as far as it counts.

@@ -1,17 +1,19 @@
-//! The library, as a program uses it.
+//! The library: locks, semaphores and the state, as a program uses them.
 
-use std::time::Instant;
-
-use bellwether::{Group, Instance, Role};
+use bellwether::Role;
 
 use crate::child;
 use crate::common::process::{Process, free_port};
-use crate::frames::{NAME, VALUE};
-use crate::groups::{Crowd, Runner, Timed, pairs};
+use crate::contest::children::{Crowd, crowd, serving};
+use crate::contest::compare::{Runner, repeated};
+use crate::contest::frames::NAME;
+use crate::contest::library::{group, join, subordinate};
+use crate::frames::VALUE;
+use crate::groups::{Timed, pairs};
 
 /// Locks and unlocks from a subordinate.
 pub(crate) fn lock(timed: Timed) -> Runner {
-    let (server, port) = child::serving("supervisor");
+    let (server, port) = serving("supervisor");
     let instance = subordinate(port);
     let mut mutex = instance.mutex(NAME);
     Box::new(move |count| {
@@ -22,7 +24,7 @@ pub(crate) fn lock(timed: Timed) -> Runner {
 
 /// The same by the supervisor itself, which asks nobody.
 pub(crate) fn own_lock() -> Runner {
-    let instance = join(free_port());
+    let instance = join(group(free_port()));
     assert_eq!(instance.role(), Role::Supervisor, "nobody else has this port");
     let mut mutex = instance.mutex(NAME);
     Box::new(move |count| {
@@ -32,7 +34,7 @@ pub(crate) fn own_lock() -> Runner {
 
 /// One permit of many, from a subordinate.
 pub(crate) fn semaphore() -> Runner {
-    let (server, port) = child::serving("supervisor");
+    let (server, port) = serving("supervisor");
     let instance = subordinate(port);
     let mut semaphore = instance.semaphore(NAME, 4);
     Box::new(move |count| {
@@ -49,22 +51,20 @@ pub(crate) fn semaphore() -> Runner {
 
 /// Several subordinates, each in a process of its own, fight for one lock.
 pub(crate) fn contention(fighters: u32) -> Runner {
-    let (server, port) = child::serving("supervisor");
+    let (server, port) = serving("supervisor");
     child::fight(server, (0..fighters).map(|_| Process::start(&format!("fighter {port}"))).collect())
 }
 
 /// Writes a value that everybody is to have, and waits until they do.
-pub(crate) fn put(crowd: Crowd) -> Runner {
-    let (server, port) = child::serving("supervisor");
-    let members = child::crowd("crowd", port, crowd);
+pub(crate) fn put(size: Crowd) -> Runner {
+    let (server, port) = serving("supervisor");
+    let members = crowd("crowd", port, size);
     let instance = subordinate(port);
     Box::new(move |count| {
         let _alive = (&server, &members);
-        let start = Instant::now();
-        for _ in 0..count {
+        repeated(count, |_| {
             instance.state().put(NAME, VALUE).expect("the supervisor lives");
-        }
-        start.elapsed()
+        })
     })
 }
 
@@ -76,22 +76,6 @@ pub(crate) fn fighter(port: u16) -> impl FnMut() {
         let _alive = &instance;
         drop(mutex.lock().expect(GRANTED));
     }
-}
-
-/// So many members, as one process of the crowd.
-pub(crate) fn members(port: u16, count: u32) -> Vec<Instance> {
-    (0..count).map(|_| subordinate(port)).collect()
-}
-
-/// Joins a group; whoever is first is the supervisor.
-pub(crate) fn join(port: u16) -> Instance {
-    Group::new(NAME).expect("a valid name").port(port).join().expect("a group can be joined")
-}
-
-fn subordinate(port: u16) -> Instance {
-    let instance = join(port);
-    assert_eq!(instance.role(), Role::Subordinate, "the supervisor lives in another process");
-    instance
 }
 
 /// What `expect` says of a grant.

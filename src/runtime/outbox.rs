@@ -85,10 +85,16 @@ impl Outbox {
         lock(&self.queue).closing = true;
     }
 
-    /// Whether the connection is to end, or has.
+    /// Whether this side has ended the connection. One whose peer takes nothing any more is still to be read to its end:
+    /// the peer may have said before that it leaves.
     pub(crate) fn is_closing(&self) -> bool {
-        let queue = lock(&self.queue);
-        queue.closing || queue.dead
+        lock(&self.queue).closing
+    }
+
+    /// Whether the peer takes nothing any more.
+    #[cfg(test)]
+    fn is_dead(&self) -> bool {
+        lock(&self.queue).dead
     }
 
     /// Writes everything, or waits until whoever writes has done so: for the last words on a connection.
@@ -252,7 +258,7 @@ mod tests {
         for _ in 0..64 {
             outbox.push_encoded(&frame);
         }
-        assert!(!outbox.is_closing(), "what is put in before anybody writes is no backlog");
+        assert!(!outbox.is_dead(), "what is put in before anybody writes is no backlog");
         assert_eq!(outbox.flush(&here), Flushed::Failed);
         outbox.push_encoded(&frame);
         assert_eq!(outbox.flush(&here), Flushed::Failed, "and stays given up");

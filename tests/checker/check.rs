@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::history::{History, Outcome};
-use super::{claims, locks, order, writes};
+use super::history::{History, Outcome, Process, Reply, Sent};
+use super::journal::Why;
+use super::{claims, locks, messages, order, requests, writes};
 
 /// What the storm was like, as far as the journals do not say it.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +54,16 @@ pub enum Property {
     Finals,
     /// A conditional write replaces just the version that it expected.
     Chain,
+    /// The handler runs at most once for a request, and not at all if that was refused.
+    Runs,
+    /// An answer is what the one run said.
+    Answers,
+    /// What is received was sent, to whom it has reached.
+    Receipts,
+    /// The messages of one sender come in their order, and each once.
+    Sequence,
+    /// What was sent with success is received.
+    Delivery,
 }
 
 /// A property that a history does not have, and what shows it.
@@ -89,6 +100,13 @@ pub fn check(history: &History, rules: &Rules) -> Vec<Violation> {
     say(Property::Visibility, writes.visibility(history, rules));
     say(Property::Finals, writes.finals(history));
     say(Property::Chain, writes.chain());
+    let requests = requests::Requests::of(history);
+    say(Property::Runs, requests.at_most_once());
+    say(Property::Answers, requests.answers());
+    let messages = messages::Messages::of(history, rules);
+    say(Property::Receipts, messages.origin());
+    say(Property::Sequence, messages.sequence());
+    say(Property::Delivery, messages.delivery());
     found
 }
 
@@ -116,11 +134,26 @@ pub struct Weight {
     pub ordered: usize,
     pub writes: usize,
     pub reads: usize,
+    pub requests: usize,
+    pub answered: usize,
+    /// These may have been heard or not.
+    pub interrupted: usize,
+    /// These were not.
+    pub refused: usize,
+    /// How often handlers ran.
+    pub runs: usize,
+    pub messages: usize,
+    /// These have reached whom they were for.
+    pub sent: usize,
+    pub received: usize,
 }
 
 pub fn weigh(history: &History, rules: &Rules) -> Weight {
     let holds = locks::holds(history, rules);
     let asks = || history.processes.iter().flat_map(|process| process.asks.values());
+    let sum = |count: fn(&Process) -> usize| history.processes.iter().map(count).sum();
+    let requests = || history.processes.iter().flat_map(|process| process.requests.values()).map(|one| &one.outcome);
+    let messages = || history.processes.iter().flat_map(|process| process.messages.values()).map(|one| &one.outcome);
     Weight {
         processes: history.processes.len(),
         grants: holds.len(),
@@ -128,7 +161,15 @@ pub fn weigh(history: &History, rules: &Rules) -> Weight {
         lost: asks().filter(|ask| ask.lost.is_some()).count(),
         given_up: asks().filter(|ask| matches!(ask.outcome, Outcome::GaveUp { .. })).count(),
         ordered: order::proofs(history, &holds),
-        writes: history.processes.iter().map(|process| process.puts.len()).sum(),
-        reads: history.processes.iter().map(|process| process.reads.len()).sum(),
+        writes: sum(|process| process.puts.len()),
+        reads: sum(|process| process.reads.len()),
+        requests: requests().count(),
+        answered: requests().filter(|outcome| matches!(outcome, Reply::Answered { .. })).count(),
+        interrupted: requests().filter(|outcome| matches!(outcome, Reply::None { why: Why::Interrupted, .. })).count(),
+        refused: requests().filter(|outcome| matches!(outcome, Reply::None { why: Why::Refused, .. })).count(),
+        runs: sum(|process| process.runs.len()),
+        messages: sum(|process| process.messages.len()),
+        sent: messages().filter(|outcome| matches!(outcome, Sent::Done { .. })).count(),
+        received: sum(|process| process.receipts.len()),
     }
 }

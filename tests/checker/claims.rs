@@ -1,8 +1,8 @@
 //! What can be proved of single requests: that they were answered, and rightly.
 
 use super::check::{Forfeits, Rules};
-use super::history::{History, Outcome, Written};
-use super::journal::{Abandoned, Mode, Patience};
+use super::history::{History, Outcome, Process, Reply, Sent, Written};
+use super::journal::{Abandoned, Mode, Patience, Why};
 use super::locks::{Hold, by_name};
 
 /// Every waiter that lived got its turn, and nobody gave up before its time. The storm must have ended with everybody
@@ -36,8 +36,43 @@ pub(super) fn turns(history: &History, rules: &Rules) -> Vec<String> {
                 wrong.push(format!("{name}#{number} wrote {} and was never answered", put.key));
             }
         }
+        for (number, request) in &process.requests {
+            let end = match request.outcome {
+                Reply::Open => None,
+                Reply::Answered { at, .. } => Some((at, None)),
+                Reply::None { at, why } => Some((at, Some(why))),
+            };
+            let what = format!("{name}#{number} asked the handler");
+            wrong
+                .extend(untimely(process, request.patience, request.began, end).map(|how| format!("{what} and {how}")));
+        }
+        for (number, message) in &process.messages {
+            let end = match message.outcome {
+                Sent::Open => None,
+                Sent::Done { at, .. } => Some((at, None)),
+                Sent::Not { at, why } => Some((at, Some(why))),
+            };
+            let what = format!("{name}#{number} sent a message");
+            wrong
+                .extend(untimely(process, message.patience, message.began, end).map(|how| format!("{what} and {how}")));
+        }
     }
     wrong
+}
+
+/// What is wrong with when, or whether, a call ended.
+fn untimely(process: &Process, patience: Patience, began: u64, end: Option<(u64, Option<Why>)>) -> Option<String> {
+    match (end, patience) {
+        (None, _) => process.lived().then(|| "was never answered".to_owned()),
+        (Some((at, Some(Why::TimedOut))), Patience::For(time)) if at - began >= time => None,
+        (Some((at, Some(Why::TimedOut))), _) => {
+            Some(format!("gave up after {} ns, its patience was {patience}", at - began))
+        }
+        (Some((_, Some(Why::Blocked))), Patience::Endless | Patience::For(_)) => {
+            Some(format!("did not wait, its patience was {patience}"))
+        }
+        _ => None,
+    }
 }
 
 /// Nobody lost what it held without having been stopped while it held or waited for it.

@@ -5,6 +5,7 @@
 //! Its journals are what the storm's would be if the library were right, the unpleasant coincidences included.
 
 mod clients;
+mod mail;
 mod parent;
 mod server;
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::chance::Chance;
 use super::check::Rules;
 use super::history::PARENT;
-use super::journal::{Abandoned, Expected, Found, Line, Mode, Patience, Version, What};
+use super::journal::{Abandoned, Expected, Found, Label, Line, Mode, Patience, Version, What, Why};
 
 pub type Journals = BTreeMap<String, Vec<Line>>;
 
@@ -22,7 +23,7 @@ const NAMES: [(&str, u32); 4] = [("m0", 0), ("m1", 0), ("rw", 0), ("sem", 5)];
 const KEYS: [&str; 3] = ["k0", "k1", "k2"];
 const THREADS: usize = 3;
 /// How many nanoseconds a made-up storm lasts before everybody comes to an end.
-const TIME: u64 = 40_000_000;
+const TIME: u64 = 60_000_000;
 
 pub fn rules() -> Rules {
     Rules { limits: BTreeMap::from([("sem".to_owned(), 5)]), ..Rules::default() }
@@ -55,6 +56,24 @@ pub enum Fault {
     SkipsCopies,
     /// It writes under every condition.
     IgnoresConditions,
+    /// What was asked and not answered is asked again in the next reign.
+    AsksAgain,
+    /// It asks the handler what it refuses.
+    HearsTheRefused,
+    /// It sometimes answers with what was said to another.
+    MixesAnswers,
+    /// It sometimes answers without having asked the handler.
+    MakesUpAnswers,
+    /// It sometimes forgets what it was asked.
+    ForgetsRequests,
+    /// It sometimes takes a message to somebody else.
+    Misdelivers,
+    /// It sometimes delivers a message again.
+    RepeatsMessages,
+    /// It sometimes lets a message lie until others have overtaken it.
+    MixesMessages,
+    /// It sometimes says of a message that has arrived nowhere that it has.
+    LosesMessages,
 }
 
 /// The journals of one made-up storm, of a server that is correct, or that has a fault.
@@ -76,6 +95,9 @@ enum ToServer {
     /// It is done with it, or does not want it any more; whether it had it and was done with it.
     Release(u64, bool),
     Put(u64),
+    Ask(u64),
+    /// To one, or to all others.
+    Post(u64, Option<usize>),
     Gone,
 }
 
@@ -87,6 +109,13 @@ enum ToClient {
     Stored(u64, Version),
     Conflict(u64, Version),
     Unsure(u64),
+    /// Which run has answered, and what it was asked.
+    Reply(u64, Label, Label),
+    NoReply(u64, Why),
+    /// A message, from whom.
+    Message(usize, u64),
+    Sent(u64, u64),
+    NotSent(u64, Why),
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +137,20 @@ enum Event {
         to: usize,
         put: u64,
         version: Version,
+    },
+    /// The handler has come to a request.
+    Run {
+        reign: u64,
+        from: usize,
+        request: u64,
+    },
+    /// A message has arrived wherever it could, after this time, at those.
+    Delivered {
+        reign: u64,
+        from: usize,
+        message: u64,
+        to: Vec<usize>,
+        alone: bool,
     },
     Wake {
         process: usize,
@@ -139,10 +182,13 @@ struct Client {
     read: u64,
     lines: Vec<Line>,
     threads: Vec<Thread>,
-    requests: u64,
+    numbers: u64,
     /// What waits, with the place that it was told, and what is held.
     table: BTreeMap<u64, Claim>,
     puts: BTreeMap<u64, Put>,
+    /// What was asked and is not answered, and what is on its way.
+    requests: BTreeMap<u64, Call>,
+    messages: BTreeMap<u64, Call>,
     copy: Copy,
     highest: Version,
     /// What has come while it stood still.
@@ -164,6 +210,8 @@ enum Doing {
     Waits(u64),
     Holds(u64),
     Writes,
+    Asks(u64),
+    Sends(u64),
     Done,
 }
 
@@ -185,6 +233,15 @@ struct Put {
     /// The version that the key had when it was said first.
     seen: Version,
     again: bool,
+}
+
+/// A request, or a message for somebody.
+#[derive(Clone)]
+struct Call {
+    thread: usize,
+    to: Option<usize>,
+    /// In the present reign.
+    said: bool,
 }
 
 #[derive(Default)]
@@ -330,6 +387,12 @@ impl World {
                 self.answer(to, ToClient::Stored(put, version));
             }
             Event::Acknowledge { .. } => {}
+            Event::Run { reign, from, request } if reign == self.reign => self.run(from, request),
+            Event::Run { .. } => {}
+            Event::Delivered { reign, from, message, to, alone } if reign == self.reign => {
+                self.delivered(from, message, &to, alone);
+            }
+            Event::Delivered { .. } => {}
             Event::Wake { process, thread } => self.act(process, thread),
             Event::Rejoin { process } => self.rejoin(process),
             Event::Open { reign } if reign == self.reign => self.open(),

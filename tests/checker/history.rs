@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::journal::{self, Abandoned, Expected, Found, Line, Mode, Patience, Version, What};
+use super::journal::{self, Abandoned, Expected, Found, Label, Line, Mode, Patience, Version, What, Why};
 
 /// The name of the parent's journal; every other file is a process's own.
 pub const PARENT: &str = "parent";
@@ -31,17 +31,28 @@ pub struct Process {
     pub ids: Vec<String>,
     /// When it was told of which reign.
     pub reigns: Vec<(u64, u64, String)>,
-    /// When it began to leave, or to hand the office over, for the first time.
+    /// When it began to leave, or to hand the office over, for the first time; and when it began to leave.
     pub leaving: Option<u64>,
+    pub left: Option<u64>,
     /// By their numbers.
     pub asks: BTreeMap<u64, Ask>,
     pub puts: BTreeMap<u64, Put>,
+    pub requests: BTreeMap<u64, Request>,
+    /// What its handler was asked.
+    pub runs: BTreeMap<u64, Run>,
+    pub messages: BTreeMap<u64, Message>,
+    /// In the order in which they came.
+    pub receipts: Vec<Receipt>,
+    /// When it was told that it had missed something.
+    pub missed: Vec<u64>,
     pub reads: Vec<Read>,
     pub finals: BTreeMap<String, Found>,
     /// When it said that it was done.
     pub ended: Option<u64>,
     /// When the parent was about to kill it.
     pub killed: Option<u64>,
+    /// When the parent knew that it was dead.
+    pub dead: Option<u64>,
     /// From the moment at which the parent was about to stop it until the parent had let it run on.
     pub stops: Vec<Stop>,
     /// The last time in its journal.
@@ -93,6 +104,62 @@ pub enum Written {
     Stored { at: u64, version: Version },
     Conflict { at: u64, version: Version },
     Unsure { at: u64 },
+}
+
+/// A question for the supervisor's handler.
+#[derive(Debug)]
+pub struct Request {
+    pub patience: Patience,
+    pub began: u64,
+    pub outcome: Reply,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    Open,
+    /// The answer names the run and the request.
+    Answered {
+        at: u64,
+        run: Label,
+        asked: Label,
+    },
+    None {
+        at: u64,
+        why: Why,
+    },
+}
+
+/// That a handler was asked something.
+#[derive(Debug)]
+pub struct Run {
+    pub at: u64,
+    pub asked: Label,
+}
+
+/// Something that was said to an instance, or to all others.
+#[derive(Debug)]
+pub struct Message {
+    pub to: Option<String>,
+    pub patience: Patience,
+    pub began: u64,
+    pub outcome: Sent,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Open,
+    Done { at: u64, count: u64 },
+    Not { at: u64, why: Why },
+}
+
+/// That a message came, and from whom it says it is.
+#[derive(Debug)]
+pub struct Receipt {
+    pub at: u64,
+    pub from: String,
+    pub message: Label,
 }
 
 /// A look at the own copy.
@@ -149,7 +216,7 @@ impl History {
         for line in journals.get(PARENT).into_iter().flatten() {
             match &line.what {
                 What::Killing { process } => of(&mut processes, process).killed = Some(line.at),
-                What::Dead { .. } => {}
+                What::Dead { process } => of(&mut processes, process).dead = Some(line.at),
                 What::Stopping { process } => {
                     of(&mut processes, process).stops.push(Stop { from: line.at, until: u64::MAX });
                 }
@@ -158,6 +225,8 @@ impl History {
                     let stop = process.stops.last_mut().filter(|stop| stop.until == u64::MAX);
                     stop.ok_or_else(|| format!("{name} was resumed and had not been stopped"))?.until = line.at;
                 }
+                // What it does from now on it may do because it has left, or leaves the office to somebody.
+                What::Yielding { process } => _ = of(&mut processes, process).leaving.get_or_insert(line.at),
                 What::Waiters { .. } => {}
                 other => return Err(format!("the parent says {other:?}")),
             }
@@ -209,7 +278,10 @@ impl Process {
                 self.ids.push(id.clone());
             }
             What::Reign { epoch, supervisor } => self.reigns.push((at, *epoch, supervisor.clone())),
-            What::Leaving => _ = self.leaving.get_or_insert(at),
+            What::Leaving => {
+                self.leaving.get_or_insert(at);
+                self.left = Some(at);
+            }
             What::Asked { ask, name, mode, patience } => {
                 let new = Ask {
                     name: name.clone(),
@@ -246,6 +318,33 @@ impl Process {
             What::Stored { put, version } => self.written(*put, Written::Stored { at, version: *version })?,
             What::Conflict { put, version } => self.written(*put, Written::Conflict { at, version: *version })?,
             What::Unsure { put } => self.written(*put, Written::Unsure { at })?,
+            What::Requesting { request, patience } => {
+                let new = Request { patience: *patience, began: at, outcome: Reply::Open };
+                if self.requests.insert(*request, new).is_some() {
+                    return Err("it has asked that before".to_owned());
+                }
+            }
+            What::Answered { request, run, asked } => {
+                self.replied(*request, Reply::Answered { at, run: run.clone(), asked: asked.clone() })?;
+            }
+            What::Unanswered { request, why } => self.replied(*request, Reply::None { at, why: *why })?,
+            What::Ran { run, asked } => {
+                if self.runs.insert(*run, Run { at, asked: asked.clone() }).is_some() {
+                    return Err("it has run that before".to_owned());
+                }
+            }
+            What::Sending { message, to, patience } => {
+                let new = Message { to: to.clone(), patience: *patience, began: at, outcome: Sent::Open };
+                if self.messages.insert(*message, new).is_some() {
+                    return Err("it has sent that before".to_owned());
+                }
+            }
+            What::Sent { message, count } => self.sent(*message, Sent::Done { at, count: *count })?,
+            What::Unsent { message, why } => self.sent(*message, Sent::Not { at, why: *why })?,
+            What::Received { from, message } => {
+                self.receipts.push(Receipt { at, from: from.clone(), message: message.clone() });
+            }
+            What::Missed { .. } => self.missed.push(at),
             What::Read { began, key, found } => {
                 self.reads.push(Read { key: key.clone(), began: *began, ended: at, found: found.clone() });
             }
@@ -277,6 +376,24 @@ impl Process {
             return Err("it had its answer before".to_owned());
         }
         put.outcome = outcome;
+        Ok(())
+    }
+
+    fn replied(&mut self, request: u64, outcome: Reply) -> Result<(), String> {
+        let request = self.requests.get_mut(&request).ok_or("it has not asked that")?;
+        if request.outcome != Reply::Open {
+            return Err("it had its answer before".to_owned());
+        }
+        request.outcome = outcome;
+        Ok(())
+    }
+
+    fn sent(&mut self, message: u64, outcome: Sent) -> Result<(), String> {
+        let message = self.messages.get_mut(&message).ok_or("it has not sent that")?;
+        if message.outcome != Sent::Open {
+            return Err("it had its answer before".to_owned());
+        }
+        message.outcome = outcome;
         Ok(())
     }
 }

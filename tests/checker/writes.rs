@@ -202,7 +202,8 @@ impl<'a> Writes<'a> {
     /// In the end all copies are equal, and none lacks what was acknowledged.
     pub(super) fn finals(&self, history: &History) -> Vec<String> {
         let mut wrong = Vec::new();
-        let survivors: Vec<_> = history.processes.iter().filter(|process| process.ended.is_some()).collect();
+        let stayed = |process: &&Process| process.ended.is_some() && process.left.is_none();
+        let survivors: Vec<_> = history.processes.iter().filter(stayed).collect();
         for process in survivors.iter().skip(1) {
             if process.finals != survivors[0].finals {
                 let (one, other) = (survivors[0], process);

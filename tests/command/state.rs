@@ -145,7 +145,7 @@ fn a_state_that_cannot_be_had_says_why() {
     assert_usage(&state("paint", &[&group]), "paint");
 
     let _member = Member::join(&[&group]);
-    let large = vec![b'x'; 1_047_553];
+    let large = vec![b'x'; 1_048_577];
     let refused = bellwether_reading(&large, &["state", "put", &group, "key", "-"]);
     assert_failed(&refused, "cannot write \"key\"");
     assert!(refused.stderr.contains("value of 1048577 exceeds 1048576"), "{}", refused.stderr);

@@ -4,11 +4,11 @@
 //! what is *about to be done* is written before, one that says what *was done* after it. So a process that is killed has
 //! said of itself only what is true, and a hold lasted at least from its `granted` to its `releasing`.
 
-use std::fmt;
+mod words;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::str::FromStr;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -60,7 +60,7 @@ pub enum What {
         epoch: u64,
         supervisor: String,
     },
-    /// It is about to leave or to hand the office over.
+    /// It is about to leave.
     Leaving,
     /// It is about to ask for a grant; then what came of it.
     Asked {
@@ -112,6 +112,48 @@ pub enum What {
         key: String,
         found: Found,
     },
+    /// It is about to ask the supervisor's handler; then what came of it: the run of the handler that answered, and which
+    /// request that run says that it has answered.
+    Requesting {
+        request: u64,
+        patience: Patience,
+    },
+    Answered {
+        request: u64,
+        run: Label,
+        asked: Label,
+    },
+    Unanswered {
+        request: u64,
+        why: Why,
+    },
+    /// Its handler runs, has read which request it was asked, and is about to answer it.
+    Ran {
+        run: u64,
+        asked: Label,
+    },
+    /// It is about to send a message to an instance, or to all others; then what came of it, and how many it has reached.
+    Sending {
+        message: u64,
+        to: Option<String>,
+        patience: Patience,
+    },
+    Sent {
+        message: u64,
+        count: u64,
+    },
+    Unsent {
+        message: u64,
+        why: Why,
+    },
+    /// It was handed a message, which an instance is said to have sent; or it was told that it has missed so many events.
+    Received {
+        from: String,
+        message: Label,
+    },
+    Missed {
+        count: u64,
+    },
     /// What its copy had when all was over.
     Final {
         key: String,
@@ -133,6 +175,10 @@ pub enum What {
     Resumed {
         process: String,
     },
+    /// From now on it may leave, or leave the office to somebody.
+    Yielding {
+        process: String,
+    },
     /// Who waited for a name, asked for at a time, in a reign.
     Waiters {
         began: u64,
@@ -140,6 +186,27 @@ pub enum What {
         name: String,
         waiters: Vec<(String, Mode)>,
     },
+}
+
+/// Something that a process has numbered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label {
+    pub process: String,
+    pub number: u64,
+}
+
+/// Why a request has no answer, or a message is not known to have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It would have had to wait, and was not said.
+    Blocked,
+    /// It was not allowed, or there was nobody whom it could reach. Nothing came of it.
+    Refused,
+    /// The handler ran, and had no answer.
+    Failed,
+    /// Nobody knows what became of it: a connection has ended, or the time was over.
+    Interrupted,
+    TimedOut,
 }
 
 /// How something is asked for.
@@ -181,185 +248,6 @@ pub enum Expected {
 
 /// What a copy has for a key.
 pub type Found = Option<(Version, String)>;
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-impl FromStr for Version {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (epoch, n) = text.split_once('.').ok_or(())?;
-        Ok(Self(number(epoch)?, number(n)?))
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exclusive => f.write_str("exclusive"),
-            Self::Shared => f.write_str("shared"),
-            Self::Permits(count) => write!(f, "permits:{count}"),
-        }
-    }
-}
-
-impl FromStr for Mode {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "exclusive" => Ok(Self::Exclusive),
-            "shared" => Ok(Self::Shared),
-            other => other.strip_prefix("permits:").ok_or(())?.parse().map(Self::Permits).map_err(drop),
-        }
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.at)?;
-        match &self.what {
-            What::Joining => f.write_str("joining"),
-            What::Joined { id } => write!(f, "joined {id}"),
-            What::Reign { epoch, supervisor } => write!(f, "reign {epoch} {supervisor}"),
-            What::Leaving => f.write_str("leaving"),
-            What::Asked { ask, name, mode, patience } => {
-                write!(f, "asked {ask} {name} {mode} ")?;
-                match patience {
-                    Patience::Endless => f.write_str("endless"),
-                    Patience::None => f.write_str("none"),
-                    Patience::For(time) => write!(f, "{time}"),
-                }
-            }
-            What::Granted { ask, token, abandoned } => {
-                let abandoned = match abandoned {
-                    Abandoned::Clean => "clean",
-                    Abandoned::Died => "died",
-                    Abandoned::Unknown => "unknown",
-                };
-                write!(f, "granted {ask} {token} {abandoned}")
-            }
-            What::GaveUp { ask } => write!(f, "gave-up {ask}"),
-            // Reasons are for people, and the last field of their line.
-            What::Failed { ask, reason } => write!(f, "failed {ask} {}", reason.replace('\n', " ")),
-            What::Releasing { ask } => write!(f, "releasing {ask}"),
-            What::Lost { ask } => write!(f, "lost {ask}"),
-            What::Putting { put, key, expected, value } => {
-                write!(f, "putting {put} {key} ")?;
-                match expected {
-                    Expected::Anything => f.write_str("anything")?,
-                    Expected::Nothing => f.write_str("nothing")?,
-                    Expected::This(version) => write!(f, "{version}")?,
-                }
-                write!(f, " {}", value.as_deref().unwrap_or("-"))
-            }
-            What::Stored { put, version } => write!(f, "stored {put} {version}"),
-            What::Conflict { put, version } => write!(f, "conflict {put} {version}"),
-            What::Unsure { put } => write!(f, "unsure {put}"),
-            What::Read { began, key, found } => write!(f, "read {began} {key} {}", show(found)),
-            What::Final { key, found } => write!(f, "final {key} {}", show(found)),
-            What::End => f.write_str("end"),
-            What::Killing { process } => write!(f, "killing {process}"),
-            What::Dead { process } => write!(f, "dead {process}"),
-            What::Stopping { process } => write!(f, "stopping {process}"),
-            What::Resumed { process } => write!(f, "resumed {process}"),
-            What::Waiters { began, epoch, name, waiters } => {
-                write!(f, "waiters {began} {epoch} {name}")?;
-                waiters.iter().try_for_each(|(id, mode)| write!(f, " {id}/{mode}"))
-            }
-        }
-    }
-}
-
-fn show(found: &Found) -> String {
-    found.as_ref().map_or("- -".to_owned(), |(version, value)| format!("{version} {value}"))
-}
-
-impl FromStr for Line {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut words = text.split(' ');
-        let mut word = || words.next().filter(|word| !word.is_empty()).ok_or(());
-        let at = number(word()?)?;
-        let what = match word()? {
-            "joining" => What::Joining,
-            "joined" => What::Joined { id: word()?.to_owned() },
-            "reign" => What::Reign { epoch: number(word()?)?, supervisor: word()?.to_owned() },
-            "leaving" => What::Leaving,
-            "asked" => What::Asked {
-                ask: number(word()?)?,
-                name: word()?.to_owned(),
-                mode: word()?.parse()?,
-                patience: match word()? {
-                    "endless" => Patience::Endless,
-                    "none" => Patience::None,
-                    time => Patience::For(number(time)?),
-                },
-            },
-            "granted" => What::Granted {
-                ask: number(word()?)?,
-                token: number(word()?)?,
-                abandoned: match word()? {
-                    "clean" => Abandoned::Clean,
-                    "died" => Abandoned::Died,
-                    "unknown" => Abandoned::Unknown,
-                    _ => return Err(()),
-                },
-            },
-            "gave-up" => What::GaveUp { ask: number(word()?)? },
-            "failed" => {
-                let ask = number(word()?)?;
-                return Ok(Self { at, what: What::Failed { ask, reason: words.collect::<Vec<_>>().join(" ") } });
-            }
-            "releasing" => What::Releasing { ask: number(word()?)? },
-            "lost" => What::Lost { ask: number(word()?)? },
-            "putting" => What::Putting {
-                put: number(word()?)?,
-                key: word()?.to_owned(),
-                expected: match word()? {
-                    "anything" => Expected::Anything,
-                    "nothing" => Expected::Nothing,
-                    version => Expected::This(version.parse()?),
-                },
-                value: Some(word()?.to_owned()).filter(|value| value != "-"),
-            },
-            "stored" => What::Stored { put: number(word()?)?, version: word()?.parse()? },
-            "conflict" => What::Conflict { put: number(word()?)?, version: word()?.parse()? },
-            "unsure" => What::Unsure { put: number(word()?)? },
-            "read" => What::Read { began: number(word()?)?, key: word()?.to_owned(), found: found(word()?, word()?)? },
-            "final" => What::Final { key: word()?.to_owned(), found: found(word()?, word()?)? },
-            "end" => What::End,
-            "killing" => What::Killing { process: word()?.to_owned() },
-            "dead" => What::Dead { process: word()?.to_owned() },
-            "stopping" => What::Stopping { process: word()?.to_owned() },
-            "resumed" => What::Resumed { process: word()?.to_owned() },
-            "waiters" => {
-                let (began, epoch, name) = (number(word()?)?, number(word()?)?, word()?.to_owned());
-                let waiter = |word: &str| {
-                    let (id, mode) = word.split_once('/').ok_or(())?;
-                    Ok((id.to_owned(), mode.parse()?))
-                };
-                let waiters = words.map(waiter).collect::<Result<_, ()>>()?;
-                return Ok(Self { at, what: What::Waiters { began, epoch, name, waiters } });
-            }
-            _ => return Err(()),
-        };
-        if words.next().is_some() { Err(()) } else { Ok(Self { at, what }) }
-    }
-}
-
-fn number(text: &str) -> Result<u64, ()> {
-    text.parse().map_err(drop)
-}
-
-fn found(version: &str, value: &str) -> Result<Found, ()> {
-    if version == "-" && value == "-" { Ok(None) } else { Ok(Some((version.parse()?, value.to_owned()))) }
-}
 
 /// The lines of a journal.
 ///

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::input;
 use crate::status::{self, PATIENCE};
-use crate::table::plain;
+use crate::table::escaped;
 
 /// What `send` is told.
 #[derive(Debug, Args)]
@@ -142,14 +142,14 @@ impl Target {
         if self.json {
             writeln!(out, "{}", json!({ "group": group, "reached": count }))?;
         } else {
-            writeln!(out, "reached {count} in {}", plain(group))?;
+            writeln!(out, "reached {count} in {}", escaped(group))?;
         }
         Ok(out.flush()?)
     }
 }
 
 /// An observer that can be used: it is part of an open reign.
-fn observe(group: &Name, port: Option<u16>) -> Result<Observer, Failure> {
+pub(crate) fn observe(group: &Name, port: Option<u16>) -> Result<Observer, Failure> {
     let observer = status::observe(crate::group(group, port)?, group.as_str())?;
     status::settled(&observer, |_, _| true, "the next supervisor", PATIENCE)?;
     Ok(observer)

@@ -2,7 +2,8 @@
 //!
 //! The [`fleet`] owns the processes, each of which runs [`instance`] and tells in [`report`]s what happened to it and
 //! when. A [`timeline`] is what the reports of all survivors say together, and the [`reporter`] prints it. All the while
-//! the processes fight for one lock and write a [`journal`] under it, which is checked in the end.
+//! the processes fight for one lock and write a [`journal`] under it, which is checked in the end. Each of them has a
+//! [`policy`], by which the supervisor of the moment refuses what is forbidden, and one of them is shown in a [`pause`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,12 +14,15 @@ use std::time::{Duration, Instant, SystemTime};
 use bellwether::{Entry, Epoch, InstanceId, Name};
 use clap::Args;
 
+use crate::control;
 use crate::failure::Failure;
 use crate::status;
 
 mod fleet;
 pub(crate) mod instance;
 pub(crate) mod journal;
+mod pause;
+mod policy;
 mod report;
 mod reporter;
 mod timeline;
@@ -67,12 +71,14 @@ pub(crate) fn run(options: &Options, port: Option<u16>) -> Result<(), Failure> {
 
     let mut fleet = Fleet::start(&name, port, journal.path(), options.instances, PATIENCE)?;
     fought(&mut fleet, &journal)?;
+    let mut refused = vec![fleet.tempt()?];
     reporter.registry(&registry(&fleet, &name, port)?, SystemTime::now())?;
 
     let mut reigns = Vec::new();
     for number in 1..=options.kills {
         let reign = next_reign(&mut fleet, &journal)?;
         reporter.reign(number, &reign)?;
+        refused.push(reign.refused);
         reigns.push(reign);
         if fleet.size() < 2 {
             fleet.add()?;
@@ -82,11 +88,16 @@ pub(crate) fn run(options: &Options, port: Option<u16>) -> Result<(), Failure> {
         }
         reporter.registry(&registry(&fleet, &name, port)?, SystemTime::now())?;
     }
+    let paused = pause::show(&mut fleet, &journal, &control::observe(&name, Some(port))?)?;
     let configured = fleet.configure()?;
     reporter.summary(&reigns)?;
     let tally = journal::check(&journal.lines()?, &fleet.killed()).map_err(Failure::Journal)?;
     reporter.journal(&tally)?;
     reporter.configuration(&configured)?;
+    reporter.policy(&refused)?;
+    if let Some(paused) = paused {
+        reporter.pause(paused)?;
+    }
     match (reigns.iter().map(|reign| reign.strangers.len()).sum(), reigns.iter().map(|reign| reign.survivors).sum()) {
         (0, _) => Ok(()),
         (strangers, survivals) => Err(Failure::Identity { strangers, survivals }),
@@ -106,24 +117,32 @@ fn next_reign(fleet: &mut Fleet, journal: &Journal) -> Result<Reign, Failure> {
         .map(|line| Moment { micros: line.at.saturating_sub(killed.at) / 1000, number: line.number })
         .ok_or_else(|| Failure::Instance("nobody has got the lock".to_owned()))?;
     let timeline = timeline.before(grant.micros);
-    Ok(Reign { number: killed.number, pid: killed.pid, survivors: fleet.size(), timeline, grant, strangers })
+    let refused = fleet.tempt()?;
+    Ok(Reign { number: killed.number, pid: killed.pid, survivors: fleet.size(), timeline, grant, strangers, refused })
 }
 
 /// Waits until everybody has had the lock in the present reign; the journal as it is then.
 fn fought(fleet: &mut Fleet, journal: &Journal) -> Result<Vec<Line>, Failure> {
+    let (epoch, members) = (fleet.epoch(), fleet.ids());
+    awaited(fleet, journal, |lines| {
+        let missing = journal::without_grant(lines, epoch, members.keys().copied());
+        let list: Vec<_> = missing.iter().map(Number::to_string).collect();
+        match missing.is_empty() {
+            true => Ok(lines.to_vec()),
+            false => Err(format!("the lock to be granted to instance {}", list.join(", "))),
+        }
+    })
+}
+
+/// Waits until the journal shows something, or says what is missing.
+fn awaited<T>(fleet: &mut Fleet, journal: &Journal, look: impl Fn(&[Line]) -> Result<T, String>) -> Result<T, Failure> {
     let began = Instant::now();
     loop {
-        let lines = journal.lines()?;
-        let missing = journal::without_grant(&lines, fleet.epoch(), fleet.ids().into_keys());
-        if missing.is_empty() {
-            return Ok(lines);
+        match look(&journal.lines()?) {
+            Ok(seen) => return Ok(seen),
+            Err(what) if began.elapsed() >= PATIENCE => return Err(Failure::Awaited { what, waited: began.elapsed() }),
+            Err(_) => fleet.listen(Duration::from_millis(1))?,
         }
-        if began.elapsed() >= PATIENCE {
-            let missing: Vec<_> = missing.iter().map(Number::to_string).collect();
-            let what = format!("the lock to be granted to instance {}", missing.join(", "));
-            return Err(Failure::Awaited { what, waited: began.elapsed() });
-        }
-        fleet.listen(Duration::from_millis(1))?;
     }
 }
 

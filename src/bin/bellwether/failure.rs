@@ -63,6 +63,20 @@ pub(crate) enum Failure {
     },
     /// The journal of the demonstration shows what must not happen.
     Journal(Fault),
+    /// A process of the demonstration was given what the policy forbids.
+    LetThrough {
+        /// The number of the one that asked for it.
+        number: usize,
+        /// That of the supervisor, whose policy should have refused it.
+        supervisor: usize,
+    },
+    /// A process of the demonstration was given a lock while it was paused.
+    Served {
+        /// Its number.
+        number: usize,
+        /// How many grants it got.
+        grants: usize,
+    },
     /// Some survivors came back as somebody else.
     Identity {
         /// How many did not keep their id.
@@ -89,6 +103,12 @@ impl fmt::Display for Failure {
             Self::Instance(what) => f.write_str(what),
             Self::Awaited { what, waited } => write!(f, "waited {} s in vain for {what}", waited.as_secs()),
             Self::Journal(fault) => fmt::Display::fmt(fault, f),
+            Self::LetThrough { number, supervisor } => {
+                write!(f, "instance {number} was given what the policy of instance {supervisor} forbids")
+            }
+            Self::Served { number, grants } => {
+                write!(f, "instance {number} was given the lock {grants} times while it was paused")
+            }
             Self::Identity { strangers, survivals } => {
                 write!(f, "{strangers} of {survivals} times a survivor came back under another id")
             }

@@ -110,7 +110,8 @@ fn main() -> ExitCode {
         // Whoever reads the output has seen enough of it and needs no message.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(failure) => {
-            eprintln!("bellwether: {failure}");
+            // Why something was denied or failed is what another process says.
+            eprintln!("bellwether: {}", table::escaped(&failure.to_string()));
             ExitCode::FAILURE
         }
     }

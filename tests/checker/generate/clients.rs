@@ -17,6 +17,14 @@ impl World {
                 self.send(process, ToServer::Release(ask, false));
                 self.note(process, What::GaveUp { ask });
             }
+            Doing::Asks(request) => {
+                self.clients[process].requests.remove(&request);
+                self.note(process, What::Unanswered { request, why: Why::TimedOut });
+            }
+            Doing::Sends(message) => {
+                self.clients[process].messages.remove(&message);
+                self.note(process, What::Unsent { message, why: Why::TimedOut });
+            }
             Doing::Writes | Doing::Done => return,
             Doing::Nothing => {}
         }
@@ -27,9 +35,11 @@ impl World {
             // It has not joined yet.
             self.after(100_000, Event::Wake { process, thread });
         } else {
-            match self.chance.below(10) {
-                0..=5 => self.ask(process, thread),
-                6 | 7 => self.put(process, thread),
+            match self.chance.below(15) {
+                0..=6 => self.ask(process, thread),
+                7 | 8 => self.put(process, thread),
+                9 | 10 => self.inquire(process, thread),
+                11 | 12 => self.post(process, thread),
                 _ => {
                     let key = *self.chance.pick(&KEYS).unwrap_or(&"k0");
                     let (began, found) = (self.now, self.found(process, key));
@@ -60,8 +70,8 @@ impl World {
     }
 
     pub(super) fn number(&mut self, process: usize) -> u64 {
-        self.clients[process].requests += 1;
-        self.clients[process].requests
+        self.clients[process].numbers += 1;
+        self.clients[process].numbers
     }
 
     pub(super) fn put(&mut self, process: usize, thread: usize) {
@@ -94,13 +104,10 @@ impl World {
                 claim.token = Some(token);
                 let thread = claim.thread;
                 self.clients[process].threads[thread].doing = Doing::Holds(ask);
-                // The waiter's own time-out must not wake the holder.
-                self.agenda.retain(
-                    |_, event| !matches!(event, Event::Wake { process: p, thread: t } if (*p, *t) == (process, thread)),
-                );
+                self.forget_wake(process, thread);
                 self.note(process, What::Granted { ask, token, abandoned });
                 // Some hold on through the next election.
-                let long = if self.chance.percent(5) { 1_000_000 } else { 60_000 };
+                let long = if self.chance.percent(10) { 1_000_000 } else { 60_000 };
                 self.after(long, Event::Wake { process, thread });
             }
             ToClient::Value(key, value) => {
@@ -110,7 +117,25 @@ impl World {
             ToClient::Stored(put, version) => self.answered(process, put, What::Stored { put, version }),
             ToClient::Conflict(put, version) => self.answered(process, put, What::Conflict { put, version }),
             ToClient::Unsure(put) => self.answered(process, put, What::Unsure { put }),
+            ToClient::Reply(request, run, asked) => {
+                self.replied(process, request, What::Answered { request, run, asked });
+            }
+            ToClient::NoReply(request, why) => self.replied(process, request, What::Unanswered { request, why }),
+            ToClient::Message(from, number) => {
+                let message = Label { process: format!("p{from}"), number };
+                let from = self.clients[from].id.clone();
+                self.note(process, What::Received { from, message });
+            }
+            ToClient::Sent(message, count) => self.posted(process, message, What::Sent { message, count }),
+            ToClient::NotSent(message, why) => self.posted(process, message, What::Unsent { message, why }),
         }
+    }
+
+    /// A call is over in time: its time-out must not wake whoever called.
+    pub(super) fn forget_wake(&mut self, process: usize, thread: usize) {
+        let own =
+            |event: &Event| matches!(event, Event::Wake { process: p, thread: t } if (*p, *t) == (process, thread));
+        self.agenda.retain(|_, event| !own(event));
     }
 
     pub(super) fn answered(&mut self, process: usize, put: u64, what: What) {

@@ -72,8 +72,10 @@ impl World {
     pub(super) fn resume(&mut self, process: usize) {
         if self.clients[process].alive {
             self.clients[process].stopped = false;
+            // Before everything else: what comes for it next came later.
             for event in std::mem::take(&mut self.clients[process].later) {
-                self.at(self.now, event);
+                self.count += 1;
+                self.agenda.insert((0, self.count), event);
             }
             self.tell(What::Resumed { process: format!("p{process}") });
             self.settle_all();

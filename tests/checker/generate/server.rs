@@ -22,6 +22,7 @@ impl World {
 
     pub(super) fn rejoin(&mut self, process: usize) {
         self.clients[process].back = true;
+        self.give_up_calls(process);
         self.open_if_all_are_back();
     }
 
@@ -46,7 +47,7 @@ impl World {
         let best = living.iter().copied().max_by_key(|n| self.clients[*n].highest).unwrap_or(0);
         self.copy = self.clients[best].copy.clone();
         if self.fault == Some(Fault::ForgetsValues) {
-            self.copy.retain(|_, _| self.chance.percent(70));
+            self.copy.retain(|_, _| self.chance.percent(50));
         }
         self.written = Version(if self.fault == Some(Fault::RepeatsVersions) { 1 } else { self.reign }, 0);
         self.writer.retain(|key, (process, number)| {
@@ -86,6 +87,7 @@ impl World {
                 }
                 self.send(process, ToServer::Put(put));
             }
+            self.say_calls(process);
         }
         self.settle_all();
     }
@@ -107,6 +109,8 @@ impl World {
                 }
             }
             ToServer::Put(put) => self.write(from, put),
+            ToServer::Ask(request) => self.asked(from, request),
+            ToServer::Post(message, to) => self.deliver(from, message, to),
             ToServer::Gone => {
                 for lock in self.locks.values_mut() {
                     lock.queue.retain(|(_, (process, _), _)| *process != from);

@@ -1,6 +1,8 @@
 //! For every property the smallest histories that have it, and the smallest that do not.
 
 mod locks;
+mod messages;
+mod requests;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,7 +9,7 @@ fn the_histories_of_wrong_servers_are_rejected_for_what_is_wrong_with_them() {
     use Property::*;
     // Which of the locks a forgotten holder had is left to chance.
     const HELD: &[Property] = &[Exclusion, Sharing, Permits];
-    let faults: [(Fault, &[Property]); 13] = [
+    let faults: [(Fault, &[Property]); 22] = [
         (Fault::GrantsTwice, &[Exclusion]),
         (Fault::LetsWritersIn, &[Sharing]),
         (Fault::LendsMore, &[Permits]),
@@ -23,6 +23,15 @@ fn the_histories_of_wrong_servers_are_rejected_for_what_is_wrong_with_them() {
         (Fault::SkipsCopies, &[Visibility]),
         (Fault::SkipsCopies, &[Finals]),
         (Fault::IgnoresConditions, &[Chain]),
+        (Fault::AsksAgain, &[Runs]),
+        (Fault::HearsTheRefused, &[Runs]),
+        (Fault::MixesAnswers, &[Answers]),
+        (Fault::MakesUpAnswers, &[Answers]),
+        (Fault::ForgetsRequests, &[Turns]),
+        (Fault::Misdelivers, &[Receipts]),
+        (Fault::RepeatsMessages, &[Sequence]),
+        (Fault::MixesMessages, &[Sequence]),
+        (Fault::LosesMessages, &[Delivery]),
     ];
     for (fault, properties) in faults {
         for seed in 0..2 {

@@ -1,5 +1,7 @@
 //! Long histories that are right but for one thing.
 
+mod mail;
+
 use std::collections::BTreeMap;
 
 use super::super::chance::Chance;
@@ -19,7 +21,7 @@ struct Mutant<'a> {
 
 type Mutation = fn(&mut Mutant<'_>) -> Option<()>;
 
-const MUTATIONS: [(&str, Property, Mutation); 20] = [
+const MUTATIONS: [(&str, Property, Mutation); 31] = [
     ("tokens of two holds exchanged", Property::Tokens, exchange_tokens),
     ("one token twice", Property::Tokens, repeat_token),
     ("granted too early", Property::Exclusion, grant_early),
@@ -40,6 +42,17 @@ const MUTATIONS: [(&str, Property, Mutation); 20] = [
     ("one copy ends without it", Property::Finals, drop_final),
     ("an earlier version expected", Property::Chain, expect_earlier),
     ("refused for nothing", Property::Chain, refuse),
+    ("asked twice", Property::Runs, mail::run_again),
+    ("refused, and asked", Property::Runs, mail::run_refused),
+    ("asked before its time", Property::Runs, mail::run_early),
+    ("answers exchanged", Property::Answers, mail::exchange_answers),
+    ("answered before it was asked", Property::Answers, mail::answer_early),
+    ("answered out of thin air", Property::Answers, mail::drop_run),
+    ("never answered", Property::Turns, mail::never_answer),
+    ("received by somebody else", Property::Receipts, mail::misdeliver),
+    ("received twice", Property::Sequence, mail::receive_again),
+    ("received out of order", Property::Sequence, mail::exchange_receipts),
+    ("not received", Property::Delivery, mail::drop_receipt),
 ];
 
 #[test]

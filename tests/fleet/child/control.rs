@@ -102,7 +102,7 @@ impl Desk {
     }
 
     /// Is closed, so that whoever receives on it goes on, when this process is told `unblock KEY`.
-    fn gate(&self, key: &str) -> Receiver<()> {
+    pub(super) fn gate(&self, key: &str) -> Receiver<()> {
         lock(&self.gates).entry(key.to_owned()).or_default().passed.clone()
     }
 

@@ -105,6 +105,7 @@ pub(super) fn run() {
                     | "toil"
                     | "storm"
                     | "aftermath"
+                    | "depart"
                     | "share"
                     | "resize"
                     | "meet"
@@ -314,7 +315,7 @@ impl Desk {
                 let failed = process::Command::new("/bin/sleep").arg("600").exec();
                 panic!("exec failed: {failed}");
             }
-            "storm" | "calm" | "aftermath" => self.obey_storm(verb, key, rest),
+            "storm" | "calm" | "aftermath" | "depart" => self.obey_storm(verb, key, rest),
             "exit" => process::exit(0),
             "share" | "resize" | "limit" | "held-permits" => self.obey_permits(verb, key, rest),
             "meet" => self.meet(key, rest),

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use bellwether::{Epoch, InstanceId, Name, Role};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
-use super::instance::WRITE;
+use super::instance::{TRY, WRITE};
+use super::policy::Refused;
 use super::report::{Report, Standing};
 use crate::clock;
 use crate::failure::Failure;
@@ -48,6 +49,8 @@ struct Member {
     log: Vec<Report>,
     /// When it had which version of the configuration.
     configured: Option<(u64, String)>,
+    /// What came of it when it asked for what is forbidden: nothing, or the words with which it was refused.
+    answered: Option<Result<(), String>>,
 }
 
 /// What came through the pipe of a process.
@@ -121,7 +124,8 @@ impl Fleet {
             .map_err(failed)?;
         let lines = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
         // Its standard input stays with the child: closing it would end the process.
-        self.members.insert(number, Member { child, standing: None, log: Vec::new(), configured: None });
+        self.members
+            .insert(number, Member { child, standing: None, log: Vec::new(), configured: None, answered: None });
         self.started = number;
         let mouth = self.mouth.clone();
         let listen = move || {
@@ -163,8 +167,7 @@ impl Fleet {
             return Err(Failure::Instance("nobody is left to write the configuration".to_owned()));
         };
         let asked = clock::now();
-        let told = writer.child.stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{WRITE}"));
-        told.map_err(|error| Failure::Process { attempted: format!("talk to {}", writer.name(number)), error })?;
+        writer.tell(number, WRITE)?;
         let deadline = Instant::now() + self.patience;
         loop {
             if let Some((at, version)) = self.common_configuration() {
@@ -179,6 +182,35 @@ impl Fleet {
                 }
             }
         }
+    }
+
+    /// Has one process ask for what is forbidden; not the supervisor, unless it is alone. The supervisor is to refuse it.
+    pub(crate) fn tempt(&mut self) -> Result<Refused, Failure> {
+        let Some(supervisor) = self.supervisor() else { return Err(nobody_reigns()) };
+        let other = self.members.keys().rev().find(|number| **number != supervisor);
+        let number = other.copied().unwrap_or(supervisor);
+        if let Some(asker) = self.members.get_mut(&number) {
+            asker.tell(number, TRY)?;
+        }
+        let deadline = Instant::now() + self.patience;
+        loop {
+            if let Some(answer) = self.members.get_mut(&number).and_then(|asker| asker.answered.take()) {
+                return Refused::new(number, supervisor, answer);
+            }
+            match self.ear.recv_deadline(deadline) {
+                Ok((number, heard)) => self.hear(number, heard)?,
+                Err(_) => {
+                    let what = format!("an answer to instance {number}, which asks for what is forbidden");
+                    return Err(Failure::Awaited { what, waited: self.patience });
+                }
+            }
+        }
+    }
+
+    /// Who reigns, by its own account.
+    fn supervisor(&self) -> Option<Number> {
+        let reigns = |member: &Member| member.standing.is_some_and(|standing| standing.role == Role::Supervisor);
+        self.members.iter().find(|(_, member)| reigns(member)).map(|(number, _)| *number)
     }
 
     /// The version that all members have, and when the last of them had it.
@@ -220,10 +252,11 @@ impl Fleet {
                 if let Report::Joined(_, standing) | Report::Reign(_, standing) = report {
                     member.standing = Some(standing);
                 }
-                if let Report::Configured(at, version) = report {
-                    member.configured = Some((at, version));
-                } else {
-                    member.log.push(report);
+                match report {
+                    Report::Configured(at, version) => member.configured = Some((at, version)),
+                    Report::Allowed(_) => member.answered = Some(Ok(())),
+                    Report::Denied(_, why) => member.answered = Some(Err(why)),
+                    report => member.log.push(report),
                 }
                 Ok(())
             }
@@ -233,11 +266,8 @@ impl Fleet {
 
     /// Kills the supervisor with SIGKILL and reaps it.
     pub(crate) fn kill_supervisor(&mut self) -> Result<Killed, Failure> {
-        let reigns = |member: &Member| member.standing.is_some_and(|standing| standing.role == Role::Supervisor);
-        let number = self.members.iter().find(|(_, member)| reigns(member)).map(|(number, _)| *number);
-        let Some((number, mut victim)) = number.and_then(|number| self.members.remove_entry(&number)) else {
-            return Err(Failure::Instance("none of the instances is the supervisor".to_owned()));
-        };
+        let supervisor = self.supervisor().and_then(|number| self.members.remove_entry(&number));
+        let Some((number, mut victim)) = supervisor else { return Err(nobody_reigns()) };
         for member in self.members.values_mut() {
             member.log.clear();
         }
@@ -293,6 +323,12 @@ impl Member {
         format!("instance {number} (pid {})", self.child.id())
     }
 
+    /// Says a line to it.
+    fn tell(&mut self, number: Number, line: &str) -> Result<(), Failure> {
+        let told = self.child.stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{line}"));
+        told.map_err(|error| Failure::Process { attempted: format!("talk to {}", self.name(number)), error })
+    }
+
     /// Takes the exit status of a process that was killed, so that its number is free again.
     fn reap(&mut self, number: Number, patience: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + patience;
@@ -312,6 +348,10 @@ impl Member {
             }
         }
     }
+}
+
+fn nobody_reigns() -> Failure {
+    Failure::Instance("none of the instances is the supervisor".to_owned())
 }
 
 impl Drop for Fleet {

@@ -1,4 +1,5 @@
-//! One process of the demonstration: a member that fights for the lock, and reports to its parent.
+//! One process of the demonstration: a member that fights for the lock, has a policy in case it becomes the supervisor,
+//! and reports to its parent.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, Write};
@@ -8,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use bellwether::{Abandoned, Event, Instance, Name};
+use bellwether::{Abandoned, Error, Event, Instance, Name};
 use clap::Args;
 use crossbeam::channel::RecvTimeoutError;
 
 use super::fleet::Number;
 use super::journal::{Line, Step};
+use super::policy::{FORBIDDEN, label, policy};
 use super::report::{Report, Standing};
 use crate::clock;
 use crate::failure::Failure;
@@ -30,6 +32,9 @@ pub(crate) struct Options {
 /// The line by which the parent has a process write the configuration.
 pub(crate) const WRITE: &str = "write";
 
+/// The line by which the parent has a process ask for what is [`FORBIDDEN`].
+pub(crate) const TRY: &str = "try";
+
 /// The key of the configuration.
 const CONFIGURATION: &str = "configuration";
 
@@ -44,15 +49,15 @@ pub(crate) fn run(options: Options, port: Option<u16>) -> Result<(), Failure> {
             process::exit(0);
         }
     })?;
-    let mut out = io::stdout().lock();
-    match crate::group(&group, port)?.label(format!("instance {number}")).join() {
+    let group = crate::group(&group, port)?.label(label(number));
+    match group.policy(move |_, operation| policy(number, operation)).join() {
         Ok(instance) => {
             let instance = joined.get_or_init(|| instance);
             let fighter = instance.clone();
             spawn(move || fail(fight(&fighter, number, &journal)))?;
-            report(instance, &mut out)
+            report(instance)
         }
-        Err(error) => Ok(writeln!(out, "{}", Report::Failed(error.to_string()))?),
+        Err(error) => say(&format!("{}\n", Report::Failed(error.to_string()))),
     }
 }
 
@@ -72,12 +77,32 @@ fn fail(done: Result<(), Failure>) {
 /// Does what the parent says, until its pipe is closed: whatever ends the parent does that, and nothing may outlive the
 /// demonstration.
 fn obey(joined: &OnceLock<Instance>) {
-    let write = |instance: &Instance| instance.state().put(CONFIGURATION, "new").map(drop);
     for line in io::stdin().lock().lines().map_while(Result::ok) {
-        if let Some(instance) = joined.get().filter(|_| line == WRITE) {
-            fail(write(instance).map_err(Failure::from));
+        match (joined.get(), line.as_str()) {
+            (Some(instance), WRITE) => {
+                fail(instance.state().put(CONFIGURATION, "new").map(drop).map_err(Failure::from));
+            }
+            (Some(instance), TRY) => fail(attempt(instance)),
+            _ => {}
         }
     }
+}
+
+/// Asks for the lock that nobody may have, and says what came of it.
+fn attempt(instance: &Instance) -> Result<(), Failure> {
+    let report = match instance.mutex(FORBIDDEN).lock() {
+        Ok(_guard) => Report::Allowed(clock::now()),
+        Err(Error::Denied(why)) => Report::Denied(clock::now(), why),
+        Err(error) => return Err(error.into()),
+    };
+    say(&format!("{report}\n"))
+}
+
+/// Writes whole lines at once: two threads have something to say.
+fn say(lines: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(lines.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// How long the lock is held: long enough for others to be in the way, and for a kill to hit somebody at work.
@@ -106,11 +131,10 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// Everything that happens between two reigns is said at once when the next one is open: a parent that is woken by the
 /// first news takes a processor from those who race.
-fn report(instance: &Instance, out: &mut impl Write) -> Result<(), Failure> {
+fn report(instance: &Instance) -> Result<(), Failure> {
     let events = instance.events();
     let joined = Standing { epoch: instance.epoch(), id: instance.id(), role: instance.role() };
-    writeln!(out, "{}", Report::Joined(clock::now(), joined))?;
-    out.flush()?;
+    say(&format!("{}\n", Report::Joined(clock::now(), joined)))?;
 
     let mut unsaid = String::new();
     loop {
@@ -126,8 +150,7 @@ fn report(instance: &Instance, out: &mut impl Write) -> Result<(), Failure> {
             }
             Ok(_) => continue,
             Err(end) => {
-                out.write_all(unsaid.as_bytes())?;
-                out.flush()?;
+                say(&unsaid)?;
                 unsaid.clear();
                 match end {
                     RecvTimeoutError::Timeout => continue,
@@ -137,8 +160,7 @@ fn report(instance: &Instance, out: &mut impl Write) -> Result<(), Failure> {
         };
         unsaid.push_str(&format!("{report}\n"));
         if matches!(report, Report::Reign(..) | Report::Configured(..)) {
-            out.write_all(unsaid.as_bytes())?;
-            out.flush()?;
+            say(&unsaid)?;
             unsaid.clear();
         }
     }

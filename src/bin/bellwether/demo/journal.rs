@@ -219,6 +219,13 @@ pub(crate) fn without_grant(lines: &[Line], epoch: Epoch, members: impl Iterator
     members.filter(|number| !had.contains(number)).collect()
 }
 
+/// Of the grants in these lines, after the first to another process: how many went to others, and how many to this one.
+pub(crate) fn beside(lines: &[Line], number: Number) -> (usize, usize) {
+    let begins = lines.iter().filter(|line| line.step == Step::Begin).skip_while(|line| line.number == number);
+    let own = begins.clone().filter(|line| line.number == number).count();
+    (begins.count() - own, own)
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the journal is wrong: ")?;
@@ -315,6 +322,15 @@ mod tests {
         assert_eq!(first_grant(&lines, Epoch::new(3)), None);
         assert_eq!(without_grant(&lines, Epoch::new(2), [2, 3, 4].into_iter()), [4]);
         assert_eq!(without_grant(&lines[..4], Epoch::new(2), [2, 3, 4].into_iter()), [2, 4]);
+    }
+
+    #[test]
+    fn what_one_gets_beside_the_others_counts_from_the_first_of_them() {
+        // The first may have been on its way before.
+        let lines = [end(1, 2, 1), begin(2, 2, 1), end(2, 2, 1), begin(3, 3, 1), end(3, 3, 1), begin(4, 4, 1)];
+        assert_eq!(beside(&lines, 2), (2, 0));
+        assert_eq!(beside(&lines[..3], 2), (0, 0));
+        assert_eq!(beside(&[&lines[..], &[begin(5, 2, 1), begin(6, 3, 1)]].concat(), 2), (3, 1));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub(crate) enum Report {
     Reign(u64, Standing),
     /// It has this version of the configuration.
     Configured(u64, String),
+    /// It was given the lock that nobody may have.
+    Allowed(u64),
+    /// It was refused that lock, and with which words.
+    Denied(u64, String),
     /// It could not join, and ends.
     Failed(String),
 }
@@ -41,6 +45,8 @@ impl fmt::Display for Report {
             Self::Welcomed(at, as_what) => write!(f, "welcomed {at} {}", role(*as_what)),
             Self::Reign(at, standing) => write!(f, "reign {at} {standing}"),
             Self::Configured(at, version) => write!(f, "configured {at} {version}"),
+            Self::Allowed(at) => write!(f, "allowed {at}"),
+            Self::Denied(at, why) => write!(f, "denied {at} {}", why.escape_debug()),
             Self::Failed(why) => write!(f, "failed {}", why.escape_debug()),
         }
     }
@@ -61,6 +67,8 @@ impl FromStr for Report {
             "disconnected" if rest.is_empty() => Ok(Self::Disconnected(at)),
             "welcomed" => Ok(Self::Welcomed(at, parse_role(rest)?)),
             "configured" if !rest.is_empty() => Ok(Self::Configured(at, rest.to_owned())),
+            "allowed" if rest.is_empty() => Ok(Self::Allowed(at)),
+            "denied" if !rest.is_empty() => Ok(Self::Denied(at, rest.to_owned())),
             "reign" => Ok(Self::Reign(at, rest.parse()?)),
             _ => Err(()),
         }
@@ -106,6 +114,8 @@ mod tests {
             Report::Welcomed(3, Role::Subordinate),
             Report::Reign(4, Standing { role: Role::Subordinate, ..standing }),
             Report::Configured(5, "7.1".to_owned()),
+            Report::Allowed(6),
+            Report::Denied(7, "instance 3".to_owned()),
             Report::Failed("port 80 is unusable: binding it is not permitted".to_owned()),
         ] {
             assert_eq!(report.to_string().parse(), Ok(report));
@@ -130,6 +140,8 @@ mod tests {
             "disconnected 1 2",
             "welcomed 1",
             "configured 1",
+            "allowed 1 2",
+            "denied 1",
             "panicked 1",
         ] {
             assert_eq!(line.parse::<Report>(), Err(()), "{line:?}");

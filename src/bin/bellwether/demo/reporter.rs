@@ -1,5 +1,6 @@
 //! What the demonstration prints.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
@@ -7,6 +8,8 @@ use bellwether::{Entry, Name};
 
 use super::fleet::{Configured, Number};
 use super::journal::Tally;
+use super::pause::Paused;
+use super::policy::{FORBIDDEN, Refused};
 use super::timeline::{Moment, Timeline, median_and_worst};
 use crate::registry;
 use crate::table::Table;
@@ -26,6 +29,8 @@ pub(crate) struct Reign {
     pub(crate) grant: Moment,
     /// Which of the survivors came back under another id.
     pub(crate) strangers: Vec<Number>,
+    /// How the successor refused what is forbidden.
+    pub(crate) refused: Refused,
 }
 
 /// Prints the demonstration, part by part.
@@ -60,7 +65,7 @@ impl<Out: Write> Reporter<Out> {
 
     /// Prints who was killed, and the timeline of what followed.
     pub(crate) fn reign(&mut self, number: u16, reign: &Reign) -> io::Result<()> {
-        let Reign { number: victim, pid, survivors, timeline, grant, strangers } = reign;
+        let Reign { number: victim, pid, survivors, timeline, grant, strangers, refused } = reign;
         writeln!(
             self.out,
             "Kill {number}: instance {victim} (pid {pid}), the supervisor. Microseconds since SIGKILL:\n"
@@ -84,6 +89,9 @@ impl<Out: Write> Reporter<Out> {
         }
         line("window closed", window_closed, everyone(*survivors, strangers));
         line("first grant", *grant, format!("instance {} is the next to have the lock", grant.number));
+        let Refused { number, supervisor } = refused;
+        let note = format!("instance {supervisor} denies instance {number} the lock \"{FORBIDDEN}\"");
+        table.push(["policy".to_owned(), String::new(), String::new(), note]);
         // The first line is the heading, which these columns do not need.
         let text = table.to_string();
         writeln!(self.out, "{}", text.split_once('\n').map_or("", |(_, rows)| rows))
@@ -146,6 +154,21 @@ impl<Out: Write> Reporter<Out> {
         let all = if *copies == 1 { "the only copy has".to_owned() } else { format!("all {copies} copies have") };
         writeln!(self.out, "One value: instance {number} writes version {version}; {all} it within {micros} us.")
     }
+
+    /// Prints how often the policy has denied what is forbidden, which is every time.
+    pub(crate) fn policy(&mut self, refused: &[Refused]) -> io::Result<()> {
+        let supervisors: BTreeSet<Number> = refused.iter().map(|refused| refused.supervisor).collect();
+        let tries = count(refused.len(), "try", "tries");
+        let supervisors = count(supervisors.len(), "supervisor", "supervisors");
+        let denied = refused.len();
+        writeln!(self.out, "One policy: {tries} to have the lock \"{FORBIDDEN}\", {denied} denied by {supervisors}.")
+    }
+
+    /// Prints what a pause has shown.
+    pub(crate) fn pause(&mut self, paused: Paused) -> io::Result<()> {
+        let Paused { number, others } = paused;
+        writeln!(self.out, "One pause: instance {number} has none of {others} grants, and the lock again when resumed.")
+    }
 }
 
 fn everyone(survivors: usize, strangers: &[Number]) -> String {
@@ -182,7 +205,8 @@ mod tests {
             last_welcome: Some(moment(400, 4)),
             window_closed: moment(1200, 4),
         };
-        Reign { number: 1, pid: 77, survivors: 3, timeline, grant: moment(1500, 2), strangers: Vec::new() }
+        let refused = Refused { number: 4, supervisor: 3 };
+        Reign { number: 1, pid: 77, survivors: 3, timeline, grant: moment(1500, 2), strangers: Vec::new(), refused }
     }
 
     fn printed(print: impl FnOnce(&mut Reporter<&mut Vec<u8>>) -> io::Result<()>) -> String {
@@ -202,6 +226,7 @@ Kill 1: instance 1 (pid 77), the supervisor. Microseconds since SIGKILL:
   last welcome       400  =======                   instance 4 is the last: everyone is connected
   window closed     1200  ====================      all 3 survivors are back under their old ids
   first grant       1500  ========================  instance 2 is the next to have the lock
+  policy                                            instance 3 denies instance 4 the lock \"forbidden\"
 
 ";
         assert_eq!(printed(|reporter| reporter.reign(1, &reign())), expected);
@@ -251,6 +276,20 @@ Kill 1: instance 1 (pid 77), the supervisor. Microseconds since SIGKILL:
             (1, "One value: instance 5 writes version 7.1; the only copy has it within 412 us.\n"),
         ] {
             assert_eq!(printed(|reporter| reporter.configuration(&configured(copies))), expected);
+        }
+    }
+
+    #[test]
+    fn a_policy_is_counted_by_tries_and_supervisors() {
+        let refused = |supervisor| Refused { number: 9, supervisor };
+        for (tries, expected) in [
+            (vec![refused(1)], "1 try to have the lock \"forbidden\", 1 denied by 1 supervisor.\n"),
+            (
+                vec![refused(1), refused(2), refused(2)],
+                "3 tries to have the lock \"forbidden\", 3 denied by 2 supervisors.\n",
+            ),
+        ] {
+            assert_eq!(printed(|reporter| reporter.policy(&tries)), format!("One policy: {expected}"));
         }
     }
 
