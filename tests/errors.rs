@@ -3,8 +3,10 @@
 //! Here are those that belong to no other claim. The others: `ForeignService`, `OtherGroup`, `SourcePort`, `Reserved` and
 //! `SupervisorUnresponsive` in `hostile.rs`; `NotSupervisor` and `NoHeir` in `failure.rs`; `Forked` in `fork.rs`; `Lost` in
 //! `lock_loss.rs`; `Failed` in `once.rs`; `Conflict` in `state.rs`. `Denied` in `semaphores.rs` (more than the limit),
-//! `barriers.rs` (another number) and `state.rs` (full); `Option` of permits, parties and values in the same three.
-//! `InCallback` in `callbacks.rs`. `TimedOut`, `WouldBlock` and `Left` of the office in `failure.rs`, of locks in `locks.rs`, of the others in their files.
+//! `barriers.rs` (another number), `state.rs` (full) and `policy.rs`; `Option` of permits, parties and values in the first
+//! three, of messages, requests and commands in their files. `InCallback` in `callbacks.rs` and `policy.rs`; `Unreachable`
+//! in `messages.rs` and `pause.rs`; `NotSupervisor` of commands in `pause.rs`. `TimedOut`, `WouldBlock` and `Left` of the
+//! office in `failure.rs`, of locks in `locks.rs`, of the others in their files.
 
 mod fleet;
 

@@ -99,6 +99,7 @@ fn p6_who_is_not_there_cannot_be_reached() {
     let (left, killed) = (fleet.member(""), fleet.member(""));
     left.ask("leave").unwrap();
     kill(&killed);
+    expect_ended(&members, &left, "Left");
     expect_ended(&members, &killed, "Failed");
     for from in [&supervisor, &rest[0], &observer] {
         for gone in [&left, &killed] {
@@ -142,7 +143,8 @@ fn p6_a_message_has_at_most_a_mebibyte() {
 
 #[test]
 fn p6_each_sender_is_heard_in_its_order() {
-    const COUNT: u64 = 300;
+    // Altogether fewer than a receiver may lag behind.
+    const COUNT: u64 = 100;
     let _load = Load::new();
     let fleet = Fleet::new();
     let members = fleet.members(4, "");
@@ -384,7 +386,8 @@ fn p6_what_is_said_in_an_open_window_is_delivered_after_it() {
 
 #[test]
 fn p6_messages_under_way_at_a_kill_are_delivered_or_interrupted_and_never_twice() {
-    const COUNT: u64 = 400;
+    // Altogether fewer than a receiver may lag behind.
+    const COUNT: u64 = 200;
     let _load = Load::new();
     let fleet = Fleet::with("limit=none");
     let mut members = fleet.members(6, "");
@@ -406,7 +409,7 @@ fn p6_messages_under_way_at_a_kill_are_delivered_or_interrupted_and_never_twice(
         let supervisor = members[agreed.supervisor].clone();
         let said = || talkers.iter().map(|talker| talker.events(0, "said").len()).sum::<usize>();
         let before = said();
-        eventually("they go on", || said() > before + 50 || calls.iter().all(fleet::sync::Call::is_over));
+        eventually("they go on", || said() > before + 30 || calls.iter().all(fleet::sync::Call::is_over));
         if stay.contains(&supervisor.id) {
             supervisor.ask("resign").unwrap();
         } else {

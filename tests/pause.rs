@@ -2,11 +2,11 @@
 
 mod fleet;
 
-use fleet::control::{expect_standing, standing_of};
+use fleet::control::{denied, expect_standing, reigning, standing_of};
 use fleet::locks::{line_up, refused, served_in_order};
-use fleet::schedules::{court, kill};
+use fleet::schedules::{court, expect_ended, kill};
 use fleet::sync::Call;
-use fleet::{Fleet, Member};
+use fleet::{Fleet, Member, eventually};
 
 /// Lets this one be paused, or go on, by whoever may say so, and waits until everybody knows.
 fn tell(by: &Member, whom: &Member, what: &str, all: &[Member]) {
@@ -128,10 +128,50 @@ fn c4_whatever_a_paused_one_asks_for_waits_for_the_resume() {
         paused.broadcast(&fence).unwrap();
         free.hears(&fence);
         assert_eq!(free.heard_from(paused), [paused.id.clone(), paused.id.clone(), fence]);
-        assert!(supervisor.events(0, "handled").iter().all(|event| event.get("bytes") != Some("given-up")));
+        assert!(supervisor.caught_up().events(0, "handled").iter().all(|event| event.get("bytes") != Some("given-up")));
         for guard in ["everything", "shared", "seat"] {
             paused.unlock(guard).unwrap();
         }
+    }
+}
+
+#[test]
+fn c4_what_a_pause_holds_is_done_in_its_order_and_was_judged_before() {
+    let fleet = Fleet::new();
+    let (supervisor, rest) = reigning(&fleet, "policy=deny:any:bad handler=echo", 2, "");
+    let observer = fleet.observer();
+    let all = [supervisor.clone(), rest[0].clone(), rest[1].clone()];
+    for paused in [&rest[0], &supervisor] {
+        tell(&observer, paused, "pause", &all);
+        // What is not allowed need not wait to hear so.
+        for what in ["put bad x", "broadcast bad", "request bad", "lock g mutex bad"] {
+            denied(paused.ask(what), "no-");
+        }
+        // Each is at the supervisor before the next one is said.
+        let mut calls = Vec::new();
+        for n in 0..10 {
+            let (text, mark) = (format!("{n}-{}", paused.id), supervisor.process.mark());
+            let (what, said) = match n % 3 {
+                0 => ("write", paused.call(&format!("put key {text}"))),
+                1 => ("broadcast", paused.call(&format!("broadcast {text}"))),
+                _ => ("send", paused.sending(&rest[1], &text)),
+            };
+            let name = if what == "write" { "key" } else { &text };
+            supervisor.judges(mark, what, name);
+            calls.push(said);
+        }
+        paused.ask("held-permits none").unwrap();
+        assert!(calls.iter().all(|call| !call.is_over()));
+        let judged = supervisor.caught_up().events(0, "judged").len();
+        tell(&observer, paused, "resume", &all);
+        calls.iter().for_each(|call| drop(call.done()));
+        rest[1].put(&format!("fence-{}", paused.id), "x");
+        let said: Vec<_> = [1, 2, 4, 5, 7, 8].iter().map(|n| format!("{n}-{}", paused.id)).collect();
+        eventually("all is heard", || rest[1].heard_from(paused).len() == said.len());
+        assert_eq!(rest[1].heard_from(paused), said);
+        assert_eq!(rest[1].get("key").unwrap().0, format!("9-{}", paused.id));
+        // The command of the observer and the fence, and nothing twice.
+        assert_eq!(supervisor.caught_up().events(0, "judged").len(), judged + 2);
     }
 }
 
@@ -176,7 +216,7 @@ fn c4_what_a_paused_one_waits_for_ends_with_it() {
             other.expect_free(what);
         }
         assert_eq!(other.get(&paused.id), None);
-        assert!(other.heard_from(paused).is_empty() && supervisor.events(0, "handled").is_empty());
+        assert!(other.heard_from(paused).is_empty() && supervisor.caught_up().events(0, "handled").is_empty());
         [other, &supervisor].iter().for_each(|member| drop(member.ask("leave").unwrap()));
     }
 }
@@ -194,12 +234,13 @@ fn c4_who_may_pause_whom() {
     }
     let gone = fleet.member("");
     gone.ask("leave").unwrap();
+    expect_ended(&members, &gone, "Left");
     for by in [&supervisor, &observer] {
         for what in ["pause", "resume", "stop", "text"] {
             assert!(refused(by.command(&gone, what), "Unreachable").contains(&gone.id));
         }
     }
-    assert!(members.iter().all(|member| member.events(0, "command").is_empty()));
+    assert!(members.iter().all(|member| member.caught_up().events(0, "command").is_empty()));
 
     // All others, and from an observer everybody.
     for (by, count) in [(&supervisor, 3), (&observer, 4)] {

@@ -39,7 +39,7 @@ fn operations(name: &str, to: &Member) -> Vec<(String, &'static str)> {
 fn judged(supervisor: &Member, name: &str) -> Vec<(String, String, String)> {
     let own = |event: &Line| event.get("name") == Some(name);
     let tell = |event: Line| (event.text("who"), event.text("role"), event.text("what"));
-    supervisor.events(0, "judged").into_iter().filter(own).map(tell).collect()
+    supervisor.caught_up().events(0, "judged").into_iter().filter(own).map(tell).collect()
 }
 
 /// That nothing came of anything that was asked for under this name.
@@ -52,7 +52,7 @@ fn assert_no_trace(supervisor: &Member, others: &[Member], name: &str) {
         let named = |event: &Line| [event.get("key"), event.get("name")].contains(&Some(name));
         assert!(!member.events(0, "state").iter().any(named) && !member.events(0, "runs").iter().any(named));
     }
-    assert!(supervisor.events(0, "handled").iter().all(|event| event.get("bytes") != Some(name)));
+    assert!(supervisor.caught_up().events(0, "handled").iter().all(|event| event.get("bytes") != Some(name)));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn c4_the_policy_of_a_supervisor_is_not_asked_about_its_own_commands() {
     let (supervisor, rest) = reigning(&fleet, "policy=deny:command", 1, "");
     supervisor.command(&rest[0], "text").unwrap();
     rest[0].obeys(0, "custom");
-    assert!(supervisor.events(0, "judged").is_empty());
+    assert!(supervisor.caught_up().events(0, "judged").is_empty());
 }
 
 #[test]

@@ -43,6 +43,15 @@ impl Fleet {
 }
 
 impl Member {
+    /// Whatever its process has reported by now has been read, also what another one knows of already.
+    pub fn caught_up(&self) -> &Self {
+        let reply = format!("reply {} ", self.say("status"));
+        self.process.wait(0, "what it knows, or its end", |line| {
+            (line.0.starts_with(&reply) || line.0 == "end of output").then_some(())
+        });
+        self
+    }
+
     /// Sends a text to one; `what` may go on with `try` or `within=MS`.
     pub fn send(&self, to: &Self, what: &str) -> Result<Line, String> {
         self.sending(to, what).answer()
