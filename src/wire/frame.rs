@@ -232,8 +232,9 @@ pub const SLACK: usize = 4 * 1024;
 /// The first buffer, enough for everything but views and large values. No larger than [`SLACK`].
 const FIRST: usize = 4 * 1024;
 
-/// The largest buffer that is kept once it is empty.
-const KEPT: usize = 64 * 1024;
+/// The largest buffer that is kept once it is empty: a message of 64 KiB fits, so that a stream of them needs no new buffer
+/// for each, whose fresh pages would cost more than everything else about it.
+const KEPT: usize = 128 * 1024;
 
 /// The bytes of the length field.
 const LENGTH: usize = 4;
