@@ -18,6 +18,9 @@ use crate::runtime::calls::Patience;
 ///
 /// Up to 1 MiB of bytes each. Of what one instance sends at the same time, from several threads, about 1 MiB is under way
 /// at a time, and the rest waits its turn.
+///
+/// A time given for a call is looked at between the calls to the kernel: handing it more than its buffers take, for a
+/// supervisor that is stopped, lasts until that runs again.
 impl Instance {
     /// Sends a message to one instance, where it arrives as [`Event::Message`](crate::Event::Message). To oneself is fine.
     ///
@@ -25,7 +28,7 @@ impl Instance {
     /// its application: one that reads its [events](Instance::events) too slowly is told there how many it has missed.
     /// What one instance sends to another arrives in the order in which the calls were made.
     ///
-    /// ```no_run
+    /// ```
     /// use bellwether::{Event, Group};
     ///
     /// # fn main() -> Result<(), bellwether::Error> {
