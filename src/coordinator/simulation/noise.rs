@@ -339,7 +339,7 @@ fn an_open_reign_bears_whatever_its_peers_ask_for() {
     let mut done = Done::default();
     (0..2000).for_each(|seed| run(seed, true, &mut done));
     let Done { opened, asked, delivered, evicted } = done;
-    assert!(opened > 1900 && asked > 1000 && delivered > 1000 && evicted > 10, "{done:?}");
+    assert!(opened > 1900 && asked > 500 && delivered > 1000 && evicted > 10, "{done:?}");
 }
 
 #[test]

@@ -262,6 +262,25 @@ fn what_waits_for_somebody_evicted_goes_back_and_what_it_asked_is_not_wanted() {
 }
 
 #[test]
+fn what_somebody_evicted_had_asked_for_takes_no_effect_whatever_the_policy_says() {
+    let control = Control { stop_limit: Some(Supervisor::SLICE), judges: true, ..Control::default() };
+    let mut office = Office::with(control, Rules::ALL, 3);
+    // One is asked about, the other waits behind it.
+    acquire(&mut office, A, 1);
+    acquire(&mut office, A, 2);
+    let asked = |output: &Output| if let Output::Judge(number, ..) = output { Some(*number) } else { None };
+    let question = office.asides.iter().find_map(asked).expect("a question");
+    office.command(ME, 1, Some(A), Order::Stop);
+    slices(&mut office, 1);
+    assert!(!office.supervisor.is_wanted(question));
+    office.asides.clear();
+    office.supervisor.judged(question, Ok(()));
+    office.take();
+    assert!(!is_granted(&office, A) && !office.asides.iter().any(|output| asked(output).is_some()));
+    assert_eq!(office.supervisor.grants().rows(), []);
+}
+
+#[test]
 fn the_supervisor_itself_leaves_when_its_time_is_over_and_evicts_who_is_late_before() {
     let mut office = stopping(Rules::ALL);
     office.command(WATCHER, 7, None, Order::Stop);
