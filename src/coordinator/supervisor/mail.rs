@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+pub(super) use self::letter::Letter;
 use super::super::registry::Place;
 use super::{LinkId, LinkState, Phase, Supervisor};
 use crate::ident::{InstanceId, Request};
 use crate::wire::message::{Order, Post, Refusal, ToMember};
 
 mod check;
+mod letter;
 
 /// What is on its way.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,26 +30,6 @@ pub(super) struct Mail {
     /// One for each connection that something is under way to or waits for.
     boxes: BTreeMap<LinkId, Mailbox>,
     waiting_bytes: usize,
-}
-
-/// What one or several are to be written.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Letter {
-    frame: ToMember,
-    /// Who is told what became of it, as long as its connection lasts.
-    sender: Option<(LinkId, Request)>,
-    to_one: bool,
-    /// What it takes of what may be under way to a recipient; nothing: it goes out at once.
-    cost: usize,
-    /// What it takes of the room for what waits, until it waits no more.
-    kept: usize,
-    /// For how many it waits.
-    waits: usize,
-    /// Of how many recipients it is not known yet whether it reached them.
-    open: usize,
-    reached: u32,
-    /// It was under way to somebody whose connection ended.
-    interrupted: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,8 +107,8 @@ impl Mail {
         }
     }
 
-    /// Notes what became of a letter at one recipient. Once that is known of all, its sender is told.
-    fn settle(&mut self, number: u64, fate: Fate) -> Option<(LinkId, ToMember)> {
+    /// Notes what became of a letter at one recipient, and gives it back once that is known of all.
+    fn settle(&mut self, number: u64, fate: Fate) -> Option<Letter> {
         let letter = self.letters.get_mut(&number)?;
         letter.open -= 1;
         letter.reached += u32::from(fate == Fate::Reached);
@@ -135,9 +117,10 @@ impl Mail {
             return None;
         }
         let letter = self.letters.remove(&number)?;
-        let (link, request) = letter.sender?;
-        self.senders.remove(&(link, request, number));
-        letter.answer()
+        if let Some((link, request)) = letter.sender {
+            self.senders.remove(&(link, request, number));
+        }
+        Some(letter)
     }
 
     /// Takes out of a mailbox what has reached the kernel with the first `count` frames, in its order.
@@ -155,35 +138,6 @@ impl Mail {
         if self.boxes.get(&link).is_some_and(|mailbox| mailbox.under_way.is_empty() && mailbox.waiting.is_empty()) {
             self.boxes.remove(&link);
         }
-    }
-}
-
-impl Letter {
-    pub(super) fn new(frame: ToMember, sender: Option<(LinkId, Request)>, to: Option<InstanceId>) -> Self {
-        let cost = match &frame {
-            ToMember::Message(_, bytes) | ToMember::Reply(_, bytes) | ToMember::Command(Order::Custom(bytes)) => {
-                bytes.len() + Mail::OVERHEAD
-            }
-            // Whoever commands this does so perhaps because too much waits.
-            _ => 0,
-        };
-        let to_one = to.is_some();
-        Self { frame, sender, to_one, cost, kept: 0, waits: 0, open: 0, reached: 0, interrupted: false }
-    }
-
-    /// What its sender is told.
-    fn answer(&self) -> Option<(LinkId, ToMember)> {
-        let (link, request) = self.sender?;
-        let answer = match self.reached {
-            0 if self.to_one && self.interrupted => ToMember::Interrupted(request),
-            0 if self.to_one => ToMember::Undelivered(request),
-            reached => ToMember::Delivered(request, reached),
-        };
-        Some((link, answer))
-    }
-
-    fn is_untouched(&self) -> bool {
-        self.waits == self.open && self.reached == 0 && !self.interrupted
     }
 }
 
@@ -249,7 +203,12 @@ impl Supervisor {
 
     /// Sends a letter to these, or lets it wait where much is under way or before the reign is open. `false`: too much
     /// waits already, and nothing was sent to anybody.
-    pub(super) fn hand_out(&mut self, mut letter: Letter, links: Vec<LinkId>) -> bool {
+    pub(super) fn hand_out(&mut self, mut letter: Letter, mut links: Vec<LinkId>) -> bool {
+        if letter.frame == ToMember::Command(Order::Stop) {
+            // Who is told to stop may leave at once, and with the supervisor goes what it has not said yet.
+            letter.own_last = links.contains(&LinkId::LOCAL);
+            links.retain(|link| *link != LinkId::LOCAL);
+        }
         let is_open = matches!(self.phase, Phase::Open);
         let goes = |link: &LinkId| letter.cost == 0 || is_open && self.mail.has_room(*link, letter.cost);
         let (now, later): (Vec<_>, Vec<_>) = links.into_iter().partition(goes);
@@ -262,9 +221,7 @@ impl Supervisor {
         letter.waits = later.len();
         letter.open = now.len() + later.len();
         if letter.open == 0 {
-            if let Some((link, answer)) = letter.answer() {
-                self.send(link, answer);
-            }
+            self.finish(letter);
             return true;
         }
         self.mail.last += 1;
@@ -303,8 +260,20 @@ impl Supervisor {
     }
 
     fn settle(&mut self, number: u64, fate: Fate) {
-        if let Some((link, answer)) = self.mail.settle(number, fate) {
+        if let Some(letter) = self.mail.settle(number, fate) {
+            self.finish(letter);
+        }
+    }
+
+    /// It is known what became of a letter.
+    fn finish(&mut self, mut letter: Letter) {
+        // What the own instance is written is written.
+        letter.reached += u32::from(letter.own_last);
+        if let Some((link, answer)) = letter.answer() {
             self.send(link, answer);
+        }
+        if letter.own_last {
+            self.send(LinkId::LOCAL, letter.frame);
         }
     }
 

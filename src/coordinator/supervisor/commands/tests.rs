@@ -105,6 +105,31 @@ fn a_command_to_all_is_for_everybody_but_who_commands() {
 }
 
 #[test]
+fn the_supervisor_itself_is_told_to_stop_when_all_others_were_and_whoever_commanded_it_has_its_answer() {
+    let mut office = office();
+    office.command(WATCHER, 1, None, Order::Stop);
+    let stop = ToMember::Command(Order::Stop);
+    for link in [A, B] {
+        while office.write(link) {}
+        assert!(
+            office.told(link) == [stop.clone()] && office.told(ME).is_empty() && office.unwritten[&WATCHER].is_empty()
+        );
+    }
+    // One that ends is not waited for, and counts as not reached.
+    office.end(C, false);
+    assert_eq!(office.told(ME), [stop.clone()]);
+    assert_eq!(office.unwritten[&WATCHER].front(), Some(&ToMember::Delivered(request(1), 3)));
+    // Also if nobody is left who would be answered, or there is nobody else to tell.
+    office.command(WATCHER, 2, None, Order::Stop);
+    office.end(WATCHER, true);
+    assert!(office.told(ME).is_empty());
+    while office.write(A) || office.write(B) {}
+    assert_eq!(office.told(ME), [stop.clone()]);
+    office.command(ME, 3, Some(ME), Order::Stop);
+    assert_eq!(office.told(ME), [ToMember::Delivered(request(3), 1), stop]);
+}
+
+#[test]
 fn a_command_for_somebody_who_is_not_there_does_nothing() {
     let mut office = office();
     office.end(A, false);
