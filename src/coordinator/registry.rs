@@ -1,6 +1,6 @@
 //! Who is there: one entry per instance, the supervisor's own included, and the numbered views of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::supervisor::LinkId;
@@ -15,6 +15,8 @@ pub struct Registry {
     /// How many are parked, and how many aside: asked for with every frame.
     parked: usize,
     aside: usize,
+    /// Who ended last, and how, each with the number of the first view without it: for whoever has missed that.
+    ended: VecDeque<(u64, InstanceId, EndReason)>,
 }
 
 /// One instance as the supervisor sees it.
@@ -50,14 +52,29 @@ impl Place {
 }
 
 impl Registry {
+    /// Of so many that have ended it is known how. Of others whoever is back hears that they have failed.
+    const MEMORY: usize = 1024;
+
     /// The number of the present view.
     pub fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    /// Sets the number with which a window closes.
-    pub fn begin(&mut self, stamp: Stamp) {
+    /// Sets the number with which a window closes, and who has ended since the reign before.
+    pub fn begin(&mut self, stamp: Stamp, departed: &[(InstanceId, EndReason)]) {
         self.stamp = stamp;
+        self.remember(departed);
+    }
+
+    fn remember(&mut self, ended: &[(InstanceId, EndReason)]) {
+        self.ended.extend(ended.iter().map(|(id, reason)| (self.stamp.n, *id, *reason)));
+        self.ended.drain(..self.ended.len().saturating_sub(Self::MEMORY));
+    }
+
+    /// Who has ended since this view, and how, as far as it is remembered.
+    pub fn ended_since(&self, view: Stamp) -> Vec<(InstanceId, EndReason)> {
+        let is_later = |n: u64| view.epoch != self.stamp.epoch || n > view.n;
+        self.ended.iter().filter(|(n, ..)| is_later(*n)).map(|(_, id, reason)| (*id, *reason)).collect()
     }
 
     /// How many instances there are, in whatever place.
@@ -148,6 +165,7 @@ impl Registry {
     /// A new view, as its difference to the one before.
     pub fn change(&mut self, changed: &[InstanceId], ended: Vec<(InstanceId, EndReason)>) -> Delta {
         self.stamp.n += 1;
+        self.remember(&ended);
         let entries = changed.iter().filter_map(|id| self.members.get(id).map(|member| entry(*id, member))).collect();
         Delta { stamp: self.stamp, entries, ended }
     }
@@ -207,6 +225,20 @@ mod tests {
                 prop_assert_eq!(registry.view(), copy.values().cloned().collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn how_the_last_ones_ended_is_remembered_for_whoever_has_missed_it() {
+        let mut registry = Registry::default();
+        let reign = |n: u64| Stamp { epoch: crate::ident::Epoch::new(7), n };
+        let who = |number: u64| (InstanceId::new(number), EndReason::Left);
+        registry.begin(reign(1), &[who(0)]);
+        (1..=3).for_each(|number| drop(registry.change(&[], vec![who(number)])));
+        assert_eq!(registry.ended_since(reign(1)), [who(1), who(2), who(3)]);
+        assert_eq!(registry.ended_since(reign(4)), []);
+        assert_eq!(registry.ended_since(Stamp::default()), [who(0), who(1), who(2), who(3)]);
+        registry.change(&[], (4..4 + Registry::MEMORY as u64).map(who).collect());
+        assert_eq!(registry.ended_since(reign(1)).first(), Some(&who(4)));
     }
 
     #[test]

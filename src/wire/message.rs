@@ -354,14 +354,14 @@ pub struct ViewHead {
     pub whole: bool,
 }
 
-/// Ends a window.
+/// Ends a window, or the absence of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// Who reigns.
     pub supervisor: InstanceId,
     /// The head of the view made of the parts before.
     pub view: ViewHead,
-    /// Who ended between the last reign's view and this one, and how.
+    /// Who ended between the last view that this one had and this view, and how.
     pub departed: Vec<(InstanceId, EndReason)>,
 }
 

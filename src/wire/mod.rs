@@ -87,7 +87,9 @@
 //! - Refused, and closes.
 //! - Forfeited, and closes. The member may come again as a newcomer, under a new id.
 //! - Evicted, and closes, to one that was evicted in this reign.
-//! - To a newcomer or a returning member outside a window: Forfeits\*, Entries\*, Value\*, Welcome with a view.
+//! - To a newcomer outside a window: Forfeits\*, Entries\*, Value\*, Welcome with a view.
+//! - To a member of the reign that is back: Welcome without a view, Forfeits\*, Entries\*, Value\*, Opened; if it never had a
+//!   view, as to a newcomer.
 //! - To a survivor in an open window: Names (heard)\*, Welcome without a view, Fetch if its copy of the state is newer than
 //!   all that have arrived; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
@@ -207,10 +209,11 @@
 //! **67 Names**: sort, list id. Always heard: before a Welcome without a view, who has come so far.
 //!
 //! **68 Welcome**: id of the supervisor, u32 its pid, option view. Completes the handshake. With a view, the Entries
-//! before are that view. Without one, the window is open, and Opened follows.
+//! before are that view. Without one Opened follows, when the window is closed or, to a member of the reign, at once.
 //!
 //! **69 Opened**: id of the supervisor, view, list of id and end. To every member that was accounted for: the window
-//! closed, the Entries before are the whole view, the list says who ended between the last reign's view and it.
+//! closed, the Entries before are the whole view, the list says who ended between the last reign's view and it. To a member
+//! that is back: the list says who ended while it was away, as far as that is remembered.
 //!
 //! **70 Delta**: stamp, list entry, list of id and end. To everybody with a view, at every change: the number of the
 //! view after it, entries that are new or changed, entries that ended.

@@ -6,7 +6,7 @@ use super::super::submission::Submission;
 use super::{Link, LinkId, LinkState, Output, Phase, StepDown, Supervisor, WIRE_VERSION};
 use crate::ident::{InstanceId, Stamp};
 use crate::wire::chunk_ids;
-use crate::wire::message::{Hello, Join, NameSort, Order, Purpose, Refusal, ToMember};
+use crate::wire::message::{Hello, Join, NameSort, Opened, Order, Purpose, Refusal, ToMember};
 
 impl Supervisor {
     pub(super) fn hello(&mut self, link: LinkId, hello: Hello) {
@@ -142,7 +142,15 @@ impl Supervisor {
         join.profile.paused = self.registry.get(id).is_some_and(|member| member.profile.paused);
         self.registry.put(id, join.profile, Place::Here(link));
         self.announce(&[id], Vec::new(), Some(link));
-        self.welcome_with(&[(link, join.state)]);
+        if join.stamp == Stamp::default() {
+            self.welcome_with(&[(link, join.state)]);
+        } else {
+            // Like a survivor, so that it hears how those have ended who did meanwhile.
+            self.send(link, ToMember::Welcome(self.welcome(None)));
+            let (supervisor, departed) = (self.settings.me, self.registry.ended_since(join.stamp));
+            let opened = |view| ToMember::Opened(Opened { supervisor, view, departed: departed.clone() });
+            self.send_view(&[(link, join.state)], opened);
+        }
         // It was welcomed before whoever is being named or still waits for the reign to open.
         let sent = self.links.get(&link).map_or(0, |l| l.sent);
         let opening = match &mut self.phase {
@@ -178,7 +186,7 @@ pub(super) mod tests {
     use super::super::{Control, Settings};
     use super::*;
     use crate::ident::{Attempt, Epoch, Name, Tag, Token};
-    use crate::wire::message::{Profile, ToSupervisor, Trust};
+    use crate::wire::message::{EndReason, Profile, ToSupervisor, Trust};
 
     pub(in super::super) fn group() -> Name {
         Name::new("group").expect("a short name")
@@ -273,5 +281,31 @@ pub(super) mod tests {
         assert!(supervisor.is_complete(), "nobody else is awaited");
         let frames = told(&mut supervisor, survivor);
         assert!(frames.iter().any(|frame| matches!(frame, ToMember::Welcome(_))), "{frames:?}");
+    }
+
+    #[test]
+    fn who_is_back_hears_how_those_ended_who_did_meanwhile() {
+        let me = InstanceId::new(1);
+        let settings =
+            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9, control: Control::default() };
+        let mut supervisor = Supervisor::new(settings);
+        let roll = [1, 2, 3, 4].map(|number| (InstanceId::new(number), Tag::new(number)));
+        supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));
+        for number in 1..=4 {
+            let link = if number == 1 { LinkId::LOCAL } else { LinkId(number) };
+            say_hello(&mut supervisor, link, number, &[1, 2, 3, 4]);
+        }
+        supervisor.close(1);
+        (2..=4).for_each(|number| supervisor.written(LinkId(number), u64::MAX));
+        assert!(supervisor.is_open());
+        supervisor.ended(LinkId(2), false);
+        supervisor.frame(LinkId(3), ToSupervisor::Leave);
+        supervisor.ended(LinkId(4), true);
+        supervisor.take_outputs();
+        say_hello(&mut supervisor, LinkId(9), 2, &[1, 2, 3, 4]);
+        let frames = told(&mut supervisor, LinkId(9));
+        let [ToMember::Welcome(_), .., ToMember::Opened(opened)] = &frames[..] else { panic!("{frames:?}") };
+        let ended = [(3, EndReason::Left), (4, EndReason::Failed)].map(|(number, how)| (InstanceId::new(number), how));
+        assert_eq!(opened.departed, ended);
     }
 }

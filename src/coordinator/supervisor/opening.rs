@@ -53,7 +53,8 @@ impl Supervisor {
         let stamp = Stamp { epoch, n: 1 };
         self.head = ViewHead { stamp, base, written: 0, whole: true };
         self.forfeits = window.forfeits();
-        self.registry.begin(stamp);
+        let departed = window.departed();
+        self.registry.begin(stamp, &departed);
         self.grants.close(
             epoch,
             base,
@@ -81,7 +82,7 @@ impl Supervisor {
         // Fresh tokens travel before `Opened`, so that no holder is part of the reign under an old one.
         self.pass_on();
         self.writes.begin(epoch);
-        let (supervisor, departed) = (self.settings.me, window.departed());
+        let supervisor = self.settings.me;
         let lacking: Vec<_> = survivors.iter().copied().zip(lacking).collect();
         self.send_view(&lacking, |view| ToMember::Opened(Opened { supervisor, view, departed: departed.clone() }));
         let newcomers = self.links_of(&newcomers);
