@@ -287,6 +287,8 @@ impl Handle {
             Some(Seat::Subordinate(peer)) => {
                 let _ = peer.stream.set_write_timeout(Some(Outbox::WRITE_TIMEOUT));
                 peer.outbox.push(&ToSupervisor::Leave);
+                // With the connection the kernel forgets what it has not sent.
+                peer.outbox.watch();
                 peer.outbox.finish(&peer.stream);
                 // Gone for the kernel before the connection ends.
                 self.shared.vanish();
