@@ -1,6 +1,9 @@
 //! Newer and newer versions of the program come and take the office over, while all contend for locks, wait in queues,
 //! ask the handler and send messages. Nobody is killed. Afterwards the journals are judged.
 //!
+//! Now and then, on a machine that is very busy, the heir is so late that another one takes the office. It is not offered
+//! to the same heir again; nothing is lost then either, and the next version has it.
+//!
 //! `BELLWETHER_HANDOVERS=n` lets so many come instead of a hundred.
 
 mod checker;
@@ -17,7 +20,7 @@ use fleet::{Fleet, Joining, Line, Member, check_reigns, eventually};
 /// How many copies of the first version stay all the time: so many keep a lock each, and as many wait for one of these.
 const KEEPERS: usize = 2;
 
-/// How many of the newer ones are there at any time; the oldest of them leaves when one more has come.
+/// How many of the newer ones are there at any time; the oldest of them that does not reign leaves when one more has come.
 const NEWER: usize = 2;
 
 #[test]
@@ -48,6 +51,8 @@ struct Changing<'f> {
     supervisor: String,
     first: u64,
     epoch: u64,
+    /// How often the heir was too late.
+    missed: usize,
 }
 
 /// One process of it.
@@ -68,7 +73,7 @@ impl<'f> Changing<'f> {
         let supervisor = supervisor.expect("one of the first reigns");
         let (supervisor, epoch) = (supervisor.name.clone(), supervisor.member.status().epoch);
         let (newer, gone) = (VecDeque::new(), Vec::new());
-        Self { fleet, records, keepers, waiters, newer, gone, supervisor, first: epoch, epoch }
+        Self { fleet, records, keepers, waiters, newer, gone, supervisor, first: epoch, epoch, missed: 0 }
     }
 
     fn all(&self) -> impl Iterator<Item = &Copy> {
@@ -86,17 +91,19 @@ impl<'f> Changing<'f> {
         self.records.note(What::Yielding { process: self.supervisor.clone() });
         let heir = Copy::start(self.fleet, &self.records, format!("new{version}"), version, version, "");
         // It may have come so late to its first words that it reigned already.
-        let reigns = |event: &Line| {
+        let reign = |event: &Line| {
             let tells = ["came", "reign"].contains(&event.kind()) && event.number("epoch") > self.epoch;
-            (tells && event.get("role") == Some("Supervisor")).then(|| event.number("epoch"))
+            tells.then(|| event.number("epoch"))
         };
-        self.epoch = heir.member.event(0, "its own reign", reigns);
+        self.epoch = heir.member.event(0, "the reign after the hand-over", reign);
         for copy in self.all() {
             let (epoch, ..) = copy.member.reign_after(self.epoch - 1);
-            assert_eq!(epoch, self.epoch, "{} reigns no more", heir.name);
+            assert_eq!(epoch, self.epoch, "that reign is over");
         }
-        self.supervisor = heir.name.clone();
         self.newer.push_back(heir);
+        let reigns = self.all().find(|copy| copy.member.status().role == "Supervisor").expect("one of them reigns");
+        self.supervisor = reigns.name.clone();
+        self.missed += usize::from(self.supervisor != self.newer[self.newer.len() - 1].name);
         let heir = &self.newer[self.newer.len() - 1].member;
         for (n, keeper) in self.keepers.iter().enumerate() {
             heir.await_holder(&format!("mutex kept{n}"), &keeper.member);
@@ -105,13 +112,18 @@ impl<'f> Changing<'f> {
         assert_ids_kept(&self.members());
     }
 
-    /// The oldest of the newer ones ends its work and leaves.
+    /// The oldest of the newer ones that do not reign ends its work and leaves.
     fn retire(&mut self) {
-        let Some(copy) = self.newer.pop_front() else { return };
+        let oldest = self.newer.iter().position(|copy| copy.name != self.supervisor);
+        let Some(copy) = oldest.and_then(|oldest| self.newer.remove(oldest)) else { return };
         copy.member.say("calm");
         copy.joining.answer().unwrap_or_else(|error| panic!("{} failed: {error}", copy.name));
         copy.member.ask("depart").unwrap_or_else(|error| panic!("{} cannot leave: {error}", copy.name));
         copy.member.process.say("exit");
+        // The next change of reign does not overtake its departure.
+        for other in self.all() {
+            other.member.expect(0, "ended", &[("id", &copy.member.id)]);
+        }
         self.gone.push(copy);
     }
 
@@ -121,8 +133,9 @@ impl<'f> Changing<'f> {
         let rest: Vec<_> = self.all().map(|copy| (copy.name.as_str(), &copy.joining)).collect();
         let members: Vec<_> = self.all().chain(&self.gone).map(|copy| copy.member.clone()).collect();
         let reigns = check_reigns(&members).range(self.first + 1..).count();
-        println!("{rounds} hand-overs, {reigns} reigns");
+        println!("{rounds} hand-overs, {reigns} reigns, {} heirs too late", self.missed);
         assert_eq!(reigns, rounds);
+        assert!(self.missed * 10 <= rounds, "{} heirs did not take the office", self.missed);
         for member in &members {
             let ended = member.events(0, "ended");
             assert!(ended.iter().all(|event| event.text("reason") == "Left"), "{} was told {ended:?}", member.id);

@@ -4,12 +4,12 @@
 //! after that answer has come behind those that were named in it. Tokens tell who was granted first.
 //!
 //! Several things may change the order rightly, and nothing is said about them: a waiter that stands still is passed
-//! over; one that was not told its place before the supervisor died goes behind those that were; and one to which the
+//! over, and so is one that has lost its connection within a reign, because it was too slow to read; one that was not told its place before the supervisor died goes behind those that were; and one to which the
 //! grant was on its way when the supervisor died waits again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Ask, History, Outcome, Process, Snapshot};
+use super::history::{Ask, History, Outcome, Process, Snapshot, Stop};
 use super::journal::Mode;
 use super::locks::{Hold, by_name};
 
@@ -179,8 +179,9 @@ impl<'a> Queues<'a> {
     }
 }
 
-/// Whether the waiter could have been granted all the time: it did not stand still while it waited, and after each
-/// earlier stop it was connected again before it asked, because it had been granted something in between.
+/// Whether the waiter could have been granted all the time: it neither stood still nor was disconnected while it waited,
+/// and after each earlier time of that it was connected again before it asked, because it had been granted something in
+/// between.
 fn was_ready(seen: &Seen<'_>, granted: u64) -> bool {
     let back = |until: u64| {
         seen.process.asks.values().any(|between| {
@@ -188,5 +189,13 @@ fn was_ready(seen: &Seen<'_>, granted: u64) -> bool {
             between.asked > until && answered
         })
     };
-    seen.process.stops.iter().filter(|stop| stop.from <= granted).all(|stop| back(stop.until))
+    let mut away = seen.process.stops.iter().copied().chain(disconnected(seen.process));
+    away.all(|away| away.from > granted || back(away.until))
+}
+
+/// When a process may have been disconnected within a reign: it was told of the same reign twice. Of the end of a reign
+/// it is not told a second time, and brings its place to the next.
+fn disconnected(process: &Process) -> impl Iterator<Item = Stop> {
+    let pairs = process.reigns.windows(2).filter(|pair| pair[0].1 == pair[1].1);
+    pairs.map(|pair| Stop { from: pair[0].0, until: pair[1].0 })
 }

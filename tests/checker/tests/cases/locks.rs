@@ -180,6 +180,31 @@ fn waiters_that_were_seen_waiting_may_not_be_overtaken() {
                 ],
             ),
             right(
+                "who is told of the same reign again had lost its connection, and is passed over",
+                &[
+                    ("a", A),
+                    (
+                        "b",
+                        "1 joined 2; 2 reign 7 1; 21 asked 1 m exclusive endless; 65 reign 7 1; 71 granted 1 3 clean; 80 releasing 1",
+                    ),
+                    ("c", OVERTAKES),
+                    ("parent", "34 waiters 30 7 m 2/exclusive"),
+                ],
+            ),
+            wrong(
+                Property::Order,
+                "overtaken, and had lost its connection long before",
+                &[
+                    ("a", A),
+                    (
+                        "b",
+                        "1 joined 2; 2 reign 7 1; 4 reign 7 1; 5 asked 2 n exclusive endless; 6 granted 2 0 clean; 7 releasing 2; 21 asked 1 m exclusive endless; 71 granted 1 3 clean; 80 releasing 1",
+                    ),
+                    ("c", OVERTAKES),
+                    ("parent", "34 waiters 30 7 m 2/exclusive"),
+                ],
+            ),
+            right(
                 "who stood still before it asked may not have been connected again",
                 &[
                     ("a", A),
