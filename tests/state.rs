@@ -382,3 +382,25 @@ fn p7_what_is_too_much_is_refused_and_changes_nothing() {
     supervisor.ask("put one-more x size=5000").unwrap();
     assert_eq!(agreed(&members), rest[0].snapshot());
 }
+
+#[test]
+fn p7_the_time_of_a_write_passes_behind_a_stopped_supervisor() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(2, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let before = rest[0].put("small", "one");
+    supervisor.process.stop();
+    // Far more than the connection takes while nobody reads it.
+    for n in 0..3 {
+        refused(rest[0].ask(&format!("put large-{n} x size=1048576 within=20")), "TimedOut");
+    }
+    // Nor is anybody else kept by what waits to be written.
+    assert_eq!(rest[0].get("small"), Some(("one".to_owned(), before)));
+    refused(rest[0].lock("g", "mutex catalog within=20"), "TimedOut");
+    supervisor.process.resume();
+    // All of it arrives, in its order, on the same connection.
+    rest[0].put("small", "two");
+    assert!(agreed(&members).contains("large-0"), "what was said before is done before");
+    assert_eq!(rest[0].events(0, "disconnected").len(), 0);
+    rest[0].expect_free("mutex catalog");
+}
