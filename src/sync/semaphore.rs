@@ -118,6 +118,15 @@ impl Semaphore {
         self.write(None, limit, Patience::Forever)
     }
 
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Semaphore::resize`], and [`Error::TimedOut`]: then the limit may have been changed, or may still be.
+    pub fn resize_timeout(&self, limit: u32, timeout: Duration) -> Result<(), Error> {
+        self.write(None, limit, Patience::For(timeout))
+    }
+
     /// The limit as this instance knows it; `None` if nobody has used the name yet. Does not block.
     ///
     /// # Errors
