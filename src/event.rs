@@ -124,6 +124,14 @@ impl Event {
         Self::Command(Command::from_wire(order))
     }
 
+    /// How many bytes of a value it has.
+    fn value(&self) -> usize {
+        match self {
+            Self::State { bytes: Some(bytes), .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// How many bytes of a message or a command it has; `None` if it is neither.
     fn mail(&self) -> Option<usize> {
         match self {

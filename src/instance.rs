@@ -74,10 +74,10 @@ impl Instance {
 
     /// A channel of everything that happens from now on. Works in `crossbeam::channel::select!`.
     ///
-    /// It holds 1024 events, and 16 MiB of messages and commands; a receiver that lags further behind misses some and is
-    /// told how many with [`Event::Missed`], before the next event that it gets. Messages and commands that come before
-    /// the first call of this method are kept within the same bounds, and are in the channel that it returns. The channel
-    /// ends when the instance leaves.
+    /// It holds 1024 events, 16 MiB of messages and commands, and 16 MiB of values; a receiver that lags further behind
+    /// misses some and is told how many with [`Event::Missed`], before the next event that it gets. Messages and commands
+    /// that come before the first call of this method are kept within the same bounds, and are in the channel that it
+    /// returns. The channel ends when the instance leaves.
     ///
     /// ```
     /// use bellwether::{EndReason, Event, Group};

@@ -89,6 +89,17 @@ fn p3_the_first_number_is_the_limit_for_everybody() {
 }
 
 #[test]
+fn p3_whoever_gives_no_time_can_be_the_first_all_the_same() {
+    let fleet = Fleet::new();
+    let members = fleet.members(2, "");
+    let (_, rest) = court(&fleet, &members);
+    // Each is a new name. The machine may be too busy for one or the other.
+    let is_first = |n: &u32| rest[0].lock(&format!("g{n}"), &format!("permits {n} limit=2 count=1 within=0")).is_ok();
+    let first = (0..20).filter(is_first).count();
+    assert!(first > 10, "{first} of 20");
+}
+
+#[test]
 fn p3_permits_come_back_when_whoever_had_them_is_killed() {
     let fleet = Fleet::with("limit=none");
     let members = fleet.members(4, "");

@@ -74,7 +74,7 @@ fn p7_versions_decide_who_writes() {
         refused(second.ask(&format!("put {key} three if=seen")), "Conflict");
         assert_eq!(second.get(&key), Some(("two".to_owned(), next.clone())));
         assert_ne!(made, next);
-        second.ask(&format!("put {key} three if=seen")).unwrap();
+        second.ask(&format!("put {key} three if=seen within=25000")).unwrap();
         // A deleted key has no value, but who has seen the old one is told all the same.
         first.get(&key);
         second.ask(&format!("delete {key}")).unwrap();
@@ -82,8 +82,11 @@ fn p7_versions_decide_who_writes() {
         assert!(!first.snapshot().contains(&key));
         first.ask(&format!("put {key} four if=seen")).unwrap();
         assert_eq!(second.get(&key).unwrap().0, "four");
-        second.ask(&format!("delete {key}")).unwrap();
-        second.ask(&format!("delete {key}")).unwrap();
+        first.put(&key, "five");
+        refused(second.ask(&format!("delete {key} if=seen within=25000")), "Conflict");
+        second.get(&key);
+        second.ask(&format!("delete {key} if=seen within=25000")).unwrap();
+        second.ask(&format!("delete {key} within=25000")).unwrap();
         second.ask("delete never-there").unwrap();
     }
 }
@@ -381,4 +384,30 @@ fn p7_what_is_too_much_is_refused_and_changes_nothing() {
     rest[0].ask("put large-0 small").unwrap();
     supervisor.ask("put one-more x size=5000").unwrap();
     assert_eq!(agreed(&members), rest[0].snapshot());
+}
+
+#[test]
+fn p7_the_time_of_a_write_passes_behind_a_stopped_supervisor() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(2, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let before = rest[0].put("small", "one");
+    supervisor.process.stop();
+    // Far more than the connection takes while nobody reads it.
+    for n in 0..3 {
+        refused(rest[0].ask(&format!("put large-{n} x size=1048576 within=20")), "TimedOut");
+    }
+    for what in ["put small x if=seen within=20", "delete small if=seen within=20", "delete other within=20"] {
+        refused(rest[0].ask(what), "TimedOut");
+    }
+    refused(rest[0].ask("resize seats 3 within=20"), "TimedOut");
+    // Nor is anybody else kept by what waits to be written.
+    assert_eq!(rest[0].get("small"), Some(("one".to_owned(), before)));
+    refused(rest[0].lock("g", "mutex catalog within=20"), "TimedOut");
+    supervisor.process.resume();
+    // All of it arrives, in its order, on the same connection.
+    rest[0].put("other", "two");
+    assert!(agreed(&members).contains("large-0"), "what was said before is done before");
+    assert_eq!(rest[0].events(0, "disconnected").len(), 0);
+    rest[0].expect_free("mutex catalog");
 }

@@ -192,6 +192,7 @@ impl Barriers {
             return self.deny(key, reason);
         }
         if !self.live.contains_key(&key) {
+            self.forget_other_number(&name, parties);
             self.arrivals += 1;
             let place = self.arrivals;
             let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue { parties, waiting: BTreeMap::new() });
@@ -206,13 +207,26 @@ impl Barriers {
         if !(1..=Self::PARTIES_LIMIT).contains(&parties) {
             return Some(format!("a barrier has 1 to {} parties, not {parties}", Self::PARTIES_LIMIT));
         }
-        if let Some(queue) = self.queues.get(name).filter(|queue| queue.parties != parties) {
+        let binds = |queue: &&Queue| queue.parties != parties && queue.waiting.values().any(|(_, said)| *said);
+        if let Some(queue) = self.queues.get(name).filter(binds) {
             return Some(format!("those who wait at barrier {name} wait for {} parties, not {parties}", queue.parties));
         }
         if self.live.range(all_of(from)).nth(Self::ARRIVALS_LIMIT - 1).is_some() {
             return Some(format!("this instance waits at barriers {} times already", Self::ARRIVALS_LIMIT));
         }
         None
+    }
+
+    /// Of those who wait for another number none has said so on its present connection. They may have given it up while
+    /// they had none, and would never say that: so they do not bind anybody. Whoever still waits says it again, and is
+    /// refused like one that comes now.
+    fn forget_other_number(&mut self, name: &Name, parties: u32) {
+        if let Some(queue) = self.queues.get(name).filter(|queue| queue.parties != parties) {
+            for (key, _) in queue.waiting.values() {
+                self.live.remove(key);
+            }
+            self.queues.remove(name);
+        }
     }
 
     /// `from` waits no more. Nothing happens if the request was let go.

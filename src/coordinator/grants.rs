@@ -46,6 +46,7 @@ mod back;
 mod flags;
 #[doc(hidden)]
 pub mod fuzzing;
+mod live;
 mod lock;
 mod look;
 mod shape;
@@ -58,6 +59,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::flags::Flags;
+use self::live::Live;
 use self::lock::{End, Key, Lock, Place};
 pub use self::look::{Holder, Waiter};
 use self::shape::{Shape, misfit, same};
@@ -85,6 +87,8 @@ pub struct Grants {
     locks: BTreeMap<Resource, Lock>,
     /// Every request that holds or waits, exactly once.
     live: BTreeMap<Key, Live>,
+    /// How many of them each instance has, if it has any.
+    counts: BTreeMap<InstanceId, usize>,
     /// The names that nobody holds or waits for.
     flags: Flags,
     /// The limits that were set by [`Grants::resize`]. As bounded as the state that the caller takes them from.
@@ -112,14 +116,6 @@ enum Phase {
     Open,
 }
 
-/// Where a request is.
-#[derive(Clone, Debug, PartialEq)]
-struct Live {
-    name: Resource,
-    /// Its place in the queue; `None`: it holds.
-    place: Option<Place>,
-}
-
 impl Default for Grants {
     fn default() -> Self {
         Self::new()
@@ -134,6 +130,7 @@ impl Grants {
             window: Window::new(),
             locks: BTreeMap::new(),
             live: BTreeMap::new(),
+            counts: BTreeMap::new(),
             flags: Flags::new(),
             limits: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -304,11 +301,14 @@ impl Grants {
         if let Some(reason) = shape.refuses(want.mode) {
             return Err(reason);
         }
+        if let Some(reason) = self.has_too_much(from) {
+            return Err(reason);
+        }
         let ready = self.ready.contains(&from);
         let flags = &mut self.flags;
         let lock = self.locks.entry(want.name.clone()).or_insert_with_key(|name| Lock::new(shape, flags.take(name)));
         lock.push(place, key, want.mode, ready);
-        self.live.insert(key, Live { name: want.name, place: Some(place) });
+        self.enter(key, Live { name: want.name, place: Some(place) });
         Ok(())
     }
 
@@ -331,7 +331,7 @@ impl Grants {
 
     /// Takes a waiter out of its queue and returns the name.
     fn unqueue(&mut self, key: Key, place: Place) -> Option<Resource> {
-        let live = self.live.remove(&key)?;
+        let live = self.strike(key)?;
         self.locks.get_mut(&live.name)?.pull(place);
         Some(live.name)
     }
@@ -347,7 +347,7 @@ impl Grants {
 
     /// Ends a holding and returns the name.
     fn free(&mut self, key: Key, end: End) -> Option<Resource> {
-        let live = self.live.remove(&key)?;
+        let live = self.strike(key)?;
         self.locks.get_mut(&live.name)?.free(key, end);
         Some(live.name)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::grants::Grants;
 use crate::ident::InstanceId;
 use crate::wire::message::{EndReason, Forfeit, Generation, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
 
@@ -41,7 +42,8 @@ pub enum Gathered {
 
 impl Submission {
     /// How many items a member may bring: far above what one process can use, far below what would hurt.
-    pub const ITEM_LIMIT: usize = 262_144;
+    /// Claims are a third of it at most; the rest is for the names of the largest group, known and heard.
+    pub const ITEM_LIMIT: usize = 3 * Grants::CLAIM_LIMIT;
 
     /// A connection that has said Hello.
     pub fn new(hello: Hello) -> Self {

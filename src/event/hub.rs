@@ -30,15 +30,24 @@ struct Outlets {
 struct Outlet {
     sender: Sender<Event>,
     missed: u64,
-    /// The bytes of messages in the events that the receiver had not read when one was offered last, the oldest first.
-    unread: VecDeque<usize>,
-    unread_bytes: usize,
+    /// The bytes in the events that the receiver had not read when one was offered last, the oldest first.
+    unread: VecDeque<Bytes>,
+    unread_bytes: Bytes,
+}
+
+/// What an event keeps in memory beside itself. Values have a bound of their own: one that is missed can still be read,
+/// and must not cost a message, which cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bytes {
+    mail: usize,
+    values: usize,
 }
 
 impl Hub {
     /// How many events a receiver may lag behind before it misses some.
     const CAPACITY: usize = 1024;
-    /// How many bytes of messages and commands a receiver may lag behind before it misses some of them.
+    /// How many bytes of messages and commands, and how many of values, a receiver may lag behind before it misses some
+    /// of them.
     const BYTES: usize = 16 * 1024 * 1024;
 
     /// A new receiver of all events from now on. The first one has the messages that came before as well.
@@ -76,19 +85,19 @@ impl Hub {
 impl Outlet {
     fn new() -> (Self, Receiver<Event>) {
         let (sender, receiver) = bounded(Hub::CAPACITY);
-        (Self { sender, missed: 0, unread: VecDeque::new(), unread_bytes: 0 }, receiver)
+        (Self { sender, missed: 0, unread: VecDeque::new(), unread_bytes: Bytes::default() }, receiver)
     }
 
     /// Whether the receiver still exists.
     fn offer(&mut self, event: &Event) -> bool {
         self.note_read();
-        let size = event.mail().unwrap_or_default();
-        if size > 0 && self.unread_bytes + size > Hub::BYTES {
+        let size = Bytes { mail: event.mail().unwrap_or_default(), values: event.value() };
+        if !size.fits(self.unread_bytes) {
             self.missed += 1;
             return true;
         }
         if self.missed > 0 {
-            match self.push(Event::Missed(self.missed), 0) {
+            match self.push(Event::Missed(self.missed), Bytes::default()) {
                 Ok(()) => self.missed = 0,
                 Err(TrySendError::Full(_)) => {
                     self.missed += 1;
@@ -107,17 +116,29 @@ impl Outlet {
         }
     }
 
-    fn push(&mut self, event: Event, size: usize) -> Result<(), TrySendError<Event>> {
+    fn push(&mut self, event: Event, size: Bytes) -> Result<(), TrySendError<Event>> {
         self.sender.try_send(event)?;
         self.unread.push_back(size);
-        self.unread_bytes += size;
+        self.unread_bytes.mail += size.mail;
+        self.unread_bytes.values += size.values;
         Ok(())
     }
 
     /// Forgets the sizes of what the receiver has read since.
     fn note_read(&mut self) {
         let read = self.unread.len().saturating_sub(self.sender.len());
-        self.unread_bytes -= self.unread.drain(..read).sum::<usize>();
+        for size in self.unread.drain(..read) {
+            self.unread_bytes.mail -= size.mail;
+            self.unread_bytes.values -= size.values;
+        }
+    }
+}
+
+impl Bytes {
+    /// Whether there is room for it beside what is unread.
+    fn fits(self, unread: Self) -> bool {
+        let fits = |size: usize, unread: usize| size == 0 || unread + size <= Hub::BYTES;
+        fits(self.mail, unread.mail) && fits(self.values, unread.values)
     }
 }
 
@@ -127,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::control::Command;
-    use crate::ident::InstanceId;
+    use crate::ident::{InstanceId, Name, Stamp, Version};
 
     fn event(n: u64) -> Event {
         Event::Missed(n)
@@ -178,6 +199,26 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_with_many_values_unread_misses_values_and_no_message() {
+        let hub = Hub::default();
+        let receiver = hub.subscribe();
+        let value = || {
+            let key = Name::new("config").expect("a short name");
+            let version = Version::new(Stamp::default());
+            Event::State { key, version, bytes: Some(vec![0; LARGE].into()) }
+        };
+        let fits = Hub::BYTES / LARGE;
+        for _ in 0..fits + 2 {
+            hub.emit(&value());
+        }
+        hub.emit(&message(LARGE));
+        assert_eq!(receiver.try_iter().take(fits).filter(|event| *event == value()).count(), fits);
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [Event::Missed(2), message(LARGE)]);
+        hub.emit(&value());
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [value()], "it has read");
+    }
+
+    #[test]
     fn as_much_as_was_read_may_come_again() {
         let hub = Hub::default();
         let receiver = hub.subscribe();
@@ -189,7 +230,7 @@ mod tests {
             assert_eq!(receiver.try_iter().count(), fits, "round {round}");
         }
         hub.emit(&message(LARGE));
-        assert_eq!(lock(&hub.outlets).outlets[0].unread_bytes, LARGE);
+        assert_eq!(lock(&hub.outlets).outlets[0].unread_bytes.mail, LARGE);
     }
 
     #[test]

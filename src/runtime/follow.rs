@@ -69,7 +69,7 @@ fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
 }
 
 /// Reads until the connection ends, or leaves the reading to the calls that wait for what comes.
-fn read(shared: &Shared, peer: &Peer) -> Followed {
+fn read(shared: &Shared, peer: &Arc<Peer>) -> Followed {
     let mut over = false;
     loop {
         {

@@ -44,6 +44,22 @@ pub(crate) enum Flushed {
     Failed,
 }
 
+/// What a peer has not taken at once. Its outbox stays attended until [`Outbox::write_rest`] was called with it.
+#[derive(Debug)]
+#[must_use = "nobody else writes to this peer any more"]
+pub(crate) struct Rest(Vec<u8>);
+
+/// How much time a peer is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    /// The write timeout. Whoever does not take everything within it is given up.
+    Limited,
+    /// As little as the stream's own time-out says.
+    Little,
+    /// As long as the connection stands.
+    All,
+}
+
 impl Outbox {
     /// A peer that lets more than this wait while somebody writes to it already is cut. A whole view can be larger; it is
     /// put in before anybody writes.
@@ -116,20 +132,42 @@ impl Outbox {
     /// Writes everything, unless somebody else does so already. Blocks for at most the stream's write timeout, and as
     /// long again for what the kernel could not send on.
     pub(crate) fn flush(&self, stream: &TcpStream) -> Flushed {
-        let mut written = None;
-        let mut queue = lock(&self.queue);
-        if queue.attended {
-            return Flushed::Quiet;
+        // Who is given limited time leaves no rest.
+        if self.begin() {
+            self.attend(stream, Vec::new(), Given::Limited).unwrap_or(Flushed::Failed)
+        } else {
+            Flushed::Quiet
         }
-        queue.attended = true;
-        let mut buffer = Vec::new();
+    }
+
+    /// The same for a peer that is never given up for being slow. What it does not take soon, by the stream's write
+    /// timeout, is returned to be written by whoever has the time.
+    pub(crate) fn flush_soon(&self, stream: &TcpStream) -> Result<Flushed, Rest> {
+        if self.begin() { self.attend(stream, Vec::new(), Given::Little) } else { Ok(Flushed::Quiet) }
+    }
+
+    /// Writes what [`Outbox::flush_soon`] has left, and all that is put in meanwhile, however long that takes.
+    pub(crate) fn write_rest(&self, stream: &TcpStream, rest: Rest) -> Flushed {
+        self.attend(stream, rest.0, Given::All).unwrap_or(Flushed::Failed)
+    }
+
+    /// Whether the caller is the one to write now.
+    fn begin(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.queue).attended, true)
+    }
+
+    /// Writes this and then all that is put in.
+    fn attend(&self, stream: &TcpStream, mut buffer: Vec<u8>, given: Given) -> Result<Flushed, Rest> {
+        let mut written = None;
+        let mut rest = !buffer.is_empty();
+        let mut queue = lock(&self.queue);
         loop {
             if queue.dead {
                 queue.attended = false;
                 self.unattended.ring();
-                return Flushed::Failed;
+                return Ok(Flushed::Failed);
             }
-            if queue.bytes.is_empty() && !queue.watched {
+            if queue.bytes.is_empty() && !queue.watched && !rest {
                 queue.attended = false;
                 self.unattended.ring();
                 if queue.closing {
@@ -137,14 +175,25 @@ impl Outbox {
                     // close would answer its bytes with a reset that overtakes it.
                     let _ = stream.shutdown(Shutdown::Write);
                 }
-                return written.map_or(Flushed::Quiet, Flushed::Written);
+                return Ok(written.map_or(Flushed::Quiet, Flushed::Written));
             }
-            buffer.clear();
-            std::mem::swap(&mut buffer, &mut queue.bytes);
+            if !std::mem::take(&mut rest) {
+                buffer.clear();
+                std::mem::swap(&mut buffer, &mut queue.bytes);
+            }
             let watched = std::mem::take(&mut queue.watched);
             let count = queue.count;
             drop(queue);
-            let done = write_through(stream, &buffer, watched);
+            let done = match given {
+                Given::Limited => write_through(stream, &buffer, watched),
+                Given::Little | Given::All => match write_some(stream, &buffer, given) {
+                    Ok(count) if count < buffer.len() => {
+                        buffer.drain(..count);
+                        return Err(Rest(buffer));
+                    }
+                    other => other.map(drop),
+                },
+            };
             queue = lock(&self.queue);
             match done {
                 Ok(()) if watched => written = Some(count),
@@ -179,6 +228,35 @@ fn write_through(mut stream: &TcpStream, mut bytes: &[u8], watched: bool) -> io:
     }
     Ok(())
 }
+
+/// Writes all of it, or, with little time, as much as the peer takes; says how much that was.
+fn write_some(mut stream: &TcpStream, bytes: &[u8], given: Given) -> io::Result<usize> {
+    let until = Instant::now() + Outbox::WRITE_TIMEOUT;
+    let mut done = 0;
+    while done < bytes.len() {
+        match stream.write(&bytes[done..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                if given == Given::Little {
+                    break;
+                }
+                // Longer than the stream's time-out, which is for others. Where this cannot be told it returns at once.
+                endpoint::wait_sent(stream, LONG)?;
+            }
+            Err(error) => return Err(error),
+        }
+        // A peer that takes a little now and then is as slow.
+        if given == Given::Little && Instant::now() > until {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// How long a wait for nothing in particular is: any time does.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes per microsecond that a peer takes at least, if it runs.
 const SLOW_READER: u64 = 10;

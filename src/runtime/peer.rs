@@ -10,14 +10,14 @@
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::follow::Followed;
 use super::outbox::{Flushed, Outbox};
 use super::shared::Shared;
-use super::{clock, endpoint, lock};
+use super::{clock, endpoint, lock, spawn};
 use crate::coordinator::session::Misplaced;
 use crate::wire::DecodeError;
 use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST};
@@ -47,6 +47,7 @@ impl Peer {
 
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         endpoint::prepare(&stream)?;
+        stream.set_write_timeout(Some(Self::TAKEN))?;
         let ear = Mutex::new(Ear {
             decoder: Decoder::new(LIMIT_AFTER_TRUST),
             welcomed: false,
@@ -68,8 +69,27 @@ impl Peer {
 
     /// Writes what waits to be written. A connection that cannot take it is given up: everything that matters is said
     /// again on the next one.
-    pub(crate) fn flush(&self) {
-        if self.outbox.flush(&self.stream) == Flushed::Failed {
+    ///
+    /// A supervisor that stands still is no such thing, and whoever calls may have little time or keep others from
+    /// reading. So what is not taken soon is written by a thread of its own.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let rest = match self.outbox.flush_soon(&self.stream) {
+            Ok(flushed) => return self.flushed(&flushed),
+            Err(rest) => rest,
+        };
+        let peer = self.clone();
+        let write = move || {
+            let flushed = peer.outbox.write_rest(&peer.stream, rest);
+            peer.flushed(&flushed);
+        };
+        if let Err(error) = spawn("bw-writer", write) {
+            log::warn!("cannot start a thread to write to the supervisor: {error}");
+            self.flushed(&Flushed::Failed);
+        }
+    }
+
+    fn flushed(&self, flushed: &Flushed) {
+        if *flushed == Flushed::Failed {
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
@@ -106,7 +126,7 @@ impl Peer {
     }
 
     /// Reads what comes within this time.
-    pub(super) fn hear(&self, _turn: MutexGuard<'_, Turn>, shared: &Shared, time: Duration) {
+    pub(super) fn hear(self: &Arc<Self>, _turn: MutexGuard<'_, Turn>, shared: &Shared, time: Duration) {
         let readable = endpoint::wait_readable(&self.stream, time);
         {
             let mut ear = lock(&self.ear);
@@ -120,7 +140,7 @@ impl Peer {
     }
 
     /// Waits until something comes and reads it, for the instance's own thread; says how the connection ended if it has.
-    pub(super) fn hear_or_end(&self, _turn: &MutexGuard<'_, Turn>, shared: &Shared) -> Option<Followed> {
+    pub(super) fn hear_or_end(self: &Arc<Self>, _turn: &MutexGuard<'_, Turn>, shared: &Shared) -> Option<Followed> {
         // Where it cannot be waited for without reading, the ear is kept meanwhile; then nobody else reads at all.
         if self.is_shared() && endpoint::CAN_TELL_HANGUP && !endpoint::wait_readable(&self.stream, Self::LONG) {
             return None;
@@ -136,7 +156,7 @@ impl Peer {
     ///
     /// A call that waits for what comes is asleep in the kernel and would not be woken if somebody else took its answer
     /// away. It is awake by now, or will be in a moment.
-    pub(super) fn catch_up(&self, shared: &Shared) {
+    pub(super) fn catch_up(self: &Arc<Self>, shared: &Shared) {
         if !self.is_shared() || !endpoint::CAN_TELL_HANGUP {
             return;
         }
@@ -159,6 +179,8 @@ impl Peer {
         self.shared.load(Ordering::Acquire)
     }
 
+    /// How long whoever writes waits for the supervisor to take more.
+    const TAKEN: Duration = Duration::from_millis(20);
     /// How long a wait for nothing in particular is: any time does.
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     /// How long a thread that is about to do something may take, before one looks again.
@@ -199,7 +221,7 @@ struct Ear {
 
 impl Ear {
     /// Reads once and does what the supervisor says. During the handshake it blocks until something comes.
-    fn hear(&mut self, shared: &Shared, peer: &Peer) {
+    fn hear(&mut self, shared: &Shared, peer: &Arc<Peer>) {
         if let Some(ended) = self.read(shared, peer) {
             self.ended = Some(ended);
             peer.over.store(true, Ordering::Release);
@@ -208,7 +230,7 @@ impl Ear {
         }
     }
 
-    fn read(&mut self, shared: &Shared, peer: &Peer) -> Option<Followed> {
+    fn read(&mut self, shared: &Shared, peer: &Arc<Peer>) -> Option<Followed> {
         let space = self.decoder.space();
         let read = if self.welcomed { endpoint::read_now(&peer.stream, space) } else { (&peer.stream).read(space) };
         match read {
@@ -235,7 +257,7 @@ impl Ear {
         }
     }
 
-    fn take(&mut self, shared: &Shared, peer: &Peer, frame: ToMember) -> Option<Followed> {
+    fn take(&mut self, shared: &Shared, peer: &Arc<Peer>, frame: ToMember) -> Option<Followed> {
         log::trace!("hears {frame}");
         self.watch.heard();
         match frame {
@@ -288,7 +310,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn silence(&mut self, shared: &Shared, peer: &Peer) {
+    fn silence(&mut self, shared: &Shared, peer: &Arc<Peer>) {
         if !self.waits {
             return;
         }

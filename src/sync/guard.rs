@@ -14,6 +14,9 @@ use crate::wire::message::Abandoned;
 /// It survives the supervisor: whoever reigns next knows of it. It does not need to be dropped in the thread that got
 /// it. As long as it exists the instance does not leave of its own accord.
 ///
+/// Nothing is poisoned: a guard that is dropped because its thread panics releases like any other, and says nothing of
+/// the panic to the next owner.
+///
 /// What a lock cannot do: keep this process from being stopped and losing it meanwhile ([`Guard::is_held`],
 /// [`Event::LockLost`](crate::Event::LockLost)), or keep a write that is under way from arriving late. Work that must be
 /// safe even then hands [`Guard::token`] to whatever it writes to, which refuses a token lower than one it has seen.

@@ -43,7 +43,8 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], [`Error::Denied`], [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Name`], [`Error::Left`], [`Error::Forked`]; [`Error::Denied`] by the policy, or because this instance holds
+    /// or waits for 131 072 things already.
     pub fn lock(&self) -> Result<Guard, Error> {
         self.0.acquire(Mode::Exclusive, Patience::Forever)
     }

@@ -60,7 +60,8 @@ impl Once {
         self.run_within(Patience::Try, work)
     }
 
-    /// The same, waiting for others for at most this long. The own closure takes as long as it takes.
+    /// The same, waiting for others for at most this long, and up to a second longer if the supervisor does not answer.
+    /// The own closure takes as long as it takes, and so does the writing of its result.
     ///
     /// # Errors
     ///
@@ -87,10 +88,11 @@ impl Once {
         // That it is here does not mean that everybody has it: whoever wrote it may be dead. The supervisor says so when it
         // is asked to write another one. For that it does not matter who runs what, or has not said yet that it is done.
         if let Some(found) = here() {
-            return match (self.settle(found.clone(), Patience::Try), patience) {
-                (Err(Error::WouldBlock { .. }), Patience::Forever | Patience::For(_)) => self.settle(found, patience),
-                (settled, _) => settled,
+            let patience = match patience {
+                Patience::For(time) => Patience::For(time.max(SETTLED)),
+                other => other,
             };
+            return self.settle(found, patience);
         }
         let _alone = self.0.acquire(Mode::Exclusive, patience)?;
         let bytes = match here() {
@@ -124,6 +126,9 @@ impl Once {
         Err(Error::Interrupted)
     }
 }
+
+/// How long the supervisor has at least to say that everybody has the result.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// How often a result is written whose fate is unknown. Each time but the first takes another death of a supervisor.
 const TRIES: u32 = 16;

@@ -62,7 +62,8 @@ impl Semaphore {
         self.acquire_within(permits, Patience::Try)
     }
 
-    /// The same for at most this long.
+    /// The same for at most this long, and up to a tenth of a second longer to ask who holds them; the first use of a name
+    /// up to as long again to create it.
     ///
     /// # Errors
     ///
@@ -86,6 +87,11 @@ impl Semaphore {
     /// Nobody has used the name before, as far as this instance knows: whoever is first makes the limit.
     fn create(&self, patience: Patience) -> Result<u32, Error> {
         let began = Instant::now();
+        // Or whoever gives no time could not be the first, though all permits are free.
+        let patience = match patience {
+            Patience::For(time) => Patience::For(time.max(CREATION)),
+            other => other,
+        };
         for _ in 0..TRIES {
             match self.write(Some(Stamp::default()), self.limit, left(patience, began)) {
                 Ok(()) => return Ok(self.limit),
@@ -110,6 +116,15 @@ impl Semaphore {
     /// Those of [`State::put`](crate::State::put).
     pub fn resize(&self, limit: u32) -> Result<(), Error> {
         self.write(None, limit, Patience::Forever)
+    }
+
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Semaphore::resize`], and [`Error::TimedOut`]: then the limit may have been changed, or may still be.
+    pub fn resize_timeout(&self, limit: u32, timeout: Duration) -> Result<(), Error> {
+        self.write(None, limit, Patience::For(timeout))
     }
 
     /// The limit as this instance knows it; `None` if nobody has used the name yet. Does not block.
@@ -137,6 +152,9 @@ fn left(patience: Patience, began: Instant) -> Patience {
         patience => patience,
     }
 }
+
+/// How long the first use of a name waits at least until its limit is written.
+const CREATION: Duration = Duration::from_millis(100);
 
 /// How often the limit is written that nobody seems to have written. Each time but the first takes a loss of everything
 /// that this instance held.

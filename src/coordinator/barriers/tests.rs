@@ -124,6 +124,22 @@ fn the_first_to_arrive_fixes_how_many_are_needed_until_nobody_waits() {
 }
 
 #[test]
+fn who_gave_up_while_it_was_set_aside_binds_nobody_to_its_number() {
+    let mut barriers = open();
+    barriers.says(key(A, 1), 3);
+    barriers.says(key(B, 1), 3);
+    barriers.readies(A, false);
+    assert!(matches!(barriers.says(key(C, 1), 2)[..], [Told::Denied(C, ..)]), "one of them has not gone");
+    barriers.cancel(B, Request::new(1));
+    // It is back and says nothing of what it has given up.
+    barriers.readies(A, true);
+    assert_eq!(barriers.says(key(C, 1), 2), []);
+    // If it still waited it would say so, and come too late.
+    assert!(matches!(barriers.says(key(A, 1), 3)[..], [Told::Denied(A, ..)]));
+    assert!(matches!(barriers.says(key(B, 2), 2)[..], [Told::Complete(..)]));
+}
+
+#[test]
 fn no_barrier_has_more_parties_than_fit_a_frame_and_none_has_none() {
     let mut barriers = open();
     for parties in [0, Barriers::PARTIES_LIMIT + 1, u32::MAX] {

@@ -1,5 +1,7 @@
 //! What the registry, tests and the simulation may see. Changes nothing.
 
+use std::collections::BTreeMap;
+
 use super::lock::{Lock, Place};
 use super::shape::Shape;
 use super::{Grants, Live, Phase, all_of};
@@ -163,5 +165,8 @@ impl Grants {
             }
         }
         assert_eq!(requests, self.live.len(), "there are live requests that neither hold nor wait");
+        let mut counts = BTreeMap::new();
+        self.live.keys().for_each(|(id, _)| *counts.entry(*id).or_default() += 1);
+        assert_eq!(self.counts, counts, "what instances have is miscounted");
     }
 }

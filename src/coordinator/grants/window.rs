@@ -251,7 +251,7 @@ impl Grants {
         let shape = self.shape_for(&want.name, want.mode);
         let lock = self.locks.entry(want.name.clone()).or_insert_with(|| Lock::new(shape, Flags::CLAIMED));
         lock.confirm(key, want.mode, claim.token, claim.since);
-        self.live.insert(key, Live { name: want.name.clone(), place: None });
+        self.enter(key, Live { name: want.name.clone(), place: None });
     }
 
     /// Gives a holding a fresh token.

@@ -9,10 +9,10 @@ use bellwether::sync::Mode;
 use bellwether::{Error, Instance};
 
 use super::locks::complain;
-use super::{Desk, option};
+use super::{Desk, millis, option};
 
 impl Desk {
-    /// `limit KEY NAME` (as this instance knows it), `resize KEY NAME N`, `held-permits KEY NAME` (as the supervisor sees
+    /// `limit KEY NAME` (as this instance knows it), `resize KEY NAME N [within=MS]`, `held-permits KEY NAME` (as the supervisor sees
     /// it), and `share`, see [`Share`].
     pub(super) fn obey_permits(&self, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         let instance = self.instance(key)?;
@@ -20,7 +20,11 @@ impl Desk {
             "share" => Share::new(instance, rest).run(),
             "resize" => {
                 let limit = rest[1].parse().expect("a limit");
-                instance.semaphore(&rest[0], 1).resize(limit)?;
+                let semaphore = instance.semaphore(&rest[0], 1);
+                match option(rest, "within").map(millis) {
+                    Some(time) => semaphore.resize_timeout(limit, time)?,
+                    None => semaphore.resize(limit)?,
+                }
                 Ok(String::new())
             }
             "held-permits" => {

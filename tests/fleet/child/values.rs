@@ -6,7 +6,7 @@ use super::{Desk, lock, millis, option};
 
 impl Desk {
     /// `get KEY NAME`, `put KEY NAME TEXT [size=N] [within=MS] [if=seen|none]` (as the last `get` of this process saw it),
-    /// `delete KEY NAME`, `snapshot KEY`, `tally KEY NAME ROUNDS` (counts up so many times), `scribble KEY NAME ROUNDS`
+    /// `delete KEY NAME [within=MS] [if=seen]`, `snapshot KEY`, `tally KEY NAME ROUNDS` (counts up so many times), `scribble KEY NAME ROUNDS`
     /// (puts the numbers from 1 on, and reports each that is done).
     ///
     /// An instance and an observer both have a state.
@@ -32,18 +32,27 @@ impl Desk {
                     Some(size) => vec![b'x'; size.parse().expect("a size")],
                     None => rest[1].clone().into_bytes(),
                 };
-                let version = match (option(rest, "within").map(millis), option(rest, "if")) {
-                    (Some(time), _) => state.put_timeout(&name, bytes, time)?,
-                    (None, Some("none")) => state.put_if(&name, None, bytes)?,
-                    (None, Some(_)) => {
-                        let seen = lock(&self.seen).get(&(key.to_owned(), name.clone())).copied().flatten();
-                        state.put_if(&name, seen, bytes)?
-                    }
+                let seen = || lock(&self.seen).get(&(key.to_owned(), name.clone())).copied().flatten();
+                let expected = option(rest, "if").map(|which| if which == "none" { None } else { seen() });
+                let version = match (option(rest, "within").map(millis), expected) {
+                    (Some(time), Some(expected)) => state.put_if_timeout(&name, expected, bytes, time)?,
+                    (Some(time), None) => state.put_timeout(&name, bytes, time)?,
+                    (None, Some(expected)) => state.put_if(&name, expected, bytes)?,
                     (None, None) => state.put(&name, bytes)?,
                 };
                 Ok(format!("version={version}"))
             }
-            "delete" => Ok(format!("version={}", state.delete(&name)?)),
+            "delete" => {
+                let seen = lock(&self.seen).get(&(key.to_owned(), name.clone())).copied().flatten();
+                let version = match (option(rest, "within").map(millis), seen.filter(|_| option(rest, "if").is_some()))
+                {
+                    (Some(time), Some(seen)) => state.delete_if_timeout(&name, seen, time)?,
+                    (Some(time), None) => state.delete_timeout(&name, time)?,
+                    (None, Some(seen)) => state.delete_if(&name, seen)?,
+                    (None, None) => state.delete(&name)?,
+                };
+                Ok(format!("version={version}"))
+            }
             "snapshot" => {
                 let snapshot = state.snapshot();
                 let row = |(name, value): (&_, &StateValue)| {

@@ -417,3 +417,22 @@ fn a_release_among_very_many_waiters_stays_cheap() {
     grants.check_invariants();
     assert_eq!(waiters(&grants, "n").len(), 100_000, "those who are not ready are still there");
 }
+
+#[test]
+fn nobody_has_more_than_it_could_tell_the_next_supervisor() {
+    let mut grants = open();
+    let limit = Grants::CLAIM_LIMIT as u64;
+    (0..limit).for_each(|request| grants.acquire(A, want(request, "n", permits(1, u32::MAX))));
+    grants.take_told();
+    grants.acquire(A, want(limit, "n", permits(1, u32::MAX)));
+    let denied = format!("1: {limit} denied: this instance holds or waits for {limit} things already");
+    assert_eq!(told(&mut grants), [denied]);
+    grants.acquire(B, want(limit, "n", permits(1, u32::MAX)));
+    assert_eq!(told(&mut grants).len(), 1, "others have their own");
+    grants.release(A, Request::new(0));
+    grants.acquire(A, want(limit + 1, "n", permits(1, u32::MAX)));
+    assert_eq!(holders(&grants, "n").len() as u64, limit + 1);
+    grants.end(A, true);
+    assert_eq!(holders(&grants, "n"), [(2, limit)]);
+    grants.check_invariants();
+}
