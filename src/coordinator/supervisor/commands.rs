@@ -98,6 +98,7 @@ impl Supervisor {
         let awaiting = self.await_writes(std::iter::once(link));
         // Nothing that it asked for takes effect any more.
         self.forget_lane(link);
+        self.writes.drop_kept(link);
         self.return_waiting(link);
         self.asks.forget_link(link);
         // Not as others are closed: what is written to it last is still waited for.
