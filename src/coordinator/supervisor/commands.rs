@@ -20,8 +20,8 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    /// Whether anybody's time is to be counted.
-    pub(super) fn are_counted(&self) -> bool {
+    /// Whether there is anybody whose time could be counted.
+    pub(super) fn is_anybody_told(&self) -> bool {
         !self.told.is_empty()
     }
 
@@ -64,11 +64,16 @@ impl Supervisor {
         self.send_out(ToMember::Command(order), link, request, to, links);
     }
 
-    /// From here on its time runs. Who is told again has no more of it.
+    /// From here on its time runs, if there is a limit. Who is told again has no more of it.
     fn begin_stop(&mut self, id: InstanceId) {
-        if self.settings.control.stop_limit.is_some() {
-            self.stops.told.entry(id).or_default();
-        }
+        self.stops.told.entry(id).or_default();
+        // It may be the heir, and no view says that it is no more.
+        self.succession.look_again();
+    }
+
+    /// Whether the time is counted of anybody who is to stop.
+    pub(super) fn are_stops_counted(&self) -> bool {
+        self.settings.control.stop_limit.is_some() && self.stops.is_anybody_told()
     }
 
     /// Time has passed. Whose time is over is evicted.
