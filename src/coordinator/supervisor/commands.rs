@@ -93,6 +93,8 @@ impl Supervisor {
     /// it may use it.
     fn evict(&mut self, id: InstanceId) {
         if id == self.settings.me {
+            // Before any of the others hears that it has left, and has what it held.
+            self.send(LinkId::LOCAL, ToMember::Evicted);
             self.freeze(LeaveSort::Leaving);
             return self.outputs.push(Output::StepDown(StepDown::Stopped));
         }
