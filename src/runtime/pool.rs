@@ -183,6 +183,10 @@ impl<J: Job> Pool<J> {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.run())) {
             log::error!("{} panicked: {}", self.name, message(&*panic));
             job.failed(Failure::Panicked);
+            // What was thrown is the application's as well. If it panics while it is dropped, this thread goes on.
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                std::mem::forget(another);
+            }
         }
     }
 

@@ -120,6 +120,24 @@ fn a_panic_is_told_and_the_next_job_is_done() {
 }
 
 #[test]
+fn a_panic_that_throws_what_panics_again_costs_no_thread() {
+    struct Twice;
+    impl Drop for Twice {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    let bench = Bench::new();
+    let (tell, told) = channel();
+    bench.pool.submit(Work {
+        run: Box::new(|| std::panic::panic_any(Twice)),
+        failed: Box::new(move |why| tell.send(why).expect("the test listens")),
+    });
+    assert_eq!(told.recv(), Ok(Failure::Panicked));
+    bench.end();
+}
+
+#[test]
 fn the_words_of_a_panic_are_found() {
     let words = |panic: fn()| catch_unwind(panic).expect_err("it panics");
     assert_eq!(message(&*words(|| panic!("plain"))), "plain");
