@@ -115,10 +115,10 @@ impl Group {
     /// Whether this instance, when it is the supervisor, leaves the office to an instance of a newer
     /// [`version`](Group::version). Defaults to true. The choice of whoever is supervisor applies.
     ///
-    /// It resigns as soon as a newer instance is a member, is not paused and has shown that it runs by an answer, and no
-    /// [`Office`](crate::Office) guard is left; new guards can be taken until then. If several are newer, the newest is
-    /// asked; if it does not answer, it is waited for, and the office stays where it is. The others leave the port to
-    /// that instance for 100 milliseconds, unless it ends meanwhile.
+    /// It resigns as soon as a newer instance is a member, is not paused, was not told to stop and has shown that it runs
+    /// by an answer, and no [`Office`](crate::Office) guard is left; new guards can be taken until then. If several are
+    /// newer, the newest is asked; if it does not answer, it is waited for, and the office stays where it is. The others
+    /// leave the port to that instance for 100 milliseconds, unless it ends meanwhile.
     ///
     /// It is tried once for each instance: one that does not take the office then, or loses it again, is not offered it
     /// a second time by anybody who heard of the first. Whoever is supervisor afterwards stays it.

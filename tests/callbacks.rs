@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use bellwether::{Entry, Error, Group, Instance, Operation, Role, Verdict};
+use bellwether::{Entry, Error, Group, Instance, Operation, Request, Role, Verdict};
 use fleet::free_port;
 
 fn group() -> Group {
@@ -232,4 +232,36 @@ fn a_callback_may_end_its_own_instance() {
         assert!(guard.is_held());
         assert_eq!((other.role(), other.registry().len()), (Role::Supervisor, 1), "{how}");
     }
+}
+
+#[test]
+fn requests_that_were_given_up_do_not_pile_up_at_a_handler_that_is_busy() {
+    let (begun, begins) = channel();
+    let begun = Mutex::new(begun);
+    let busy = Arc::new(Mutex::new(()));
+    let handler = {
+        let busy = busy.clone();
+        move |_: &Request| {
+            begun.lock().unwrap().send(()).unwrap();
+            drop(busy.lock());
+            Vec::new()
+        }
+    };
+    let supervisor = group().on_request(handler).join().unwrap();
+    let still = busy.lock().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| supervisor.request(*b"as many as run at one time").unwrap());
+            begins.recv().unwrap();
+        }
+        // Not so large that it would wait for the others where it comes from.
+        let question: Arc<[u8]> = vec![0; 1 << 19].into();
+        for _ in 0..200 {
+            let given_up = supervisor.request_timeout(question.clone(), Duration::ZERO);
+            assert!(matches!(given_up, Err(Error::TimedOut { .. })), "{given_up:?}");
+        }
+        let kept = Arc::strong_count(&question) - 1;
+        assert!(kept < 40, "{kept} are kept that nobody waits for");
+        drop(still);
+    });
 }

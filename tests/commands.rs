@@ -241,7 +241,11 @@ fn a_supervisor_that_is_told_to_stop_hands_over() {
             }
             expect_reign(&rest, epoch);
             expect_ended(&rest, &supervisor, "Left");
-            supervisor.expect(0, "closed", &[]);
+            if leaves {
+                supervisor.expect(0, "closed", &[]);
+            } else {
+                expect_evicted(&supervisor, &["line"]);
+            }
             refused(supervisor.lock("x", "mutex line"), "Left");
             served_in_order(&waiting, 0);
             assert!(rest[2].is_held("kept"));

@@ -305,13 +305,13 @@ impl Supervisor {
         match &self.phase {
             Phase::Window(_) => true,
             Phase::Frozen => false,
-            Phase::Opening(_) | Phase::Open => self.registry.is_anybody_aside() || self.stops.are_counted(),
+            Phase::Opening(_) | Phase::Open => self.registry.is_anybody_aside() || self.are_stops_counted(),
         }
     }
 
     /// Whether the time that passes decides anything.
     pub fn is_timed(&self) -> bool {
-        self.settings.window_limit.is_some() || self.stops.are_counted()
+        self.settings.window_limit.is_some() || self.are_stops_counted()
     }
 
     fn aside(&self) -> Vec<InstanceId> {

@@ -4,6 +4,7 @@
 //! the machine like any input; whether it still means something is decided there.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::ptr;
 use std::sync::{Arc, Weak};
@@ -117,6 +118,21 @@ impl Job for Task {
                     reason("the request handler panicked", "the supervisor has no thread for its request handler");
                 reign.step(|machine| machine.handled(question, Err(reason)));
             }
+        }
+    }
+
+    fn cost(&self) -> usize {
+        let said = match &self.what {
+            What::Judge(frame) => frame.said(),
+            What::Answer(bytes) => bytes,
+        };
+        let profile = &self.entry.profile;
+        size_of::<Self>() + said.len() + profile.label.len() + profile.payload.len()
+    }
+
+    fn sift(tasks: &mut VecDeque<Self>) {
+        if let Some(reign) = tasks.front().and_then(|task| task.reign.upgrade()) {
+            reign.keep_wanted(tasks, |task| task.question);
         }
     }
 }

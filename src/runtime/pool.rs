@@ -20,6 +20,14 @@ pub(super) trait Job: Send + 'static {
 
     /// It was not done to its end. On any thread that hands in work, or on one of the pool; it does not block for long.
     fn failed(self, why: Failure);
+
+    /// What it costs to keep it, in bytes.
+    fn cost(&self) -> usize;
+
+    /// Drops those that nobody wants done any more. All of one pool; under the lock of the pool.
+    fn sift(jobs: &mut VecDeque<Self>)
+    where
+        Self: Sized;
 }
 
 /// Why a job was not done to its end.
@@ -46,6 +54,10 @@ pub(super) struct Pool<J> {
 /// The work that waits, and who is there to do it.
 struct Staff<J> {
     waiting: VecDeque<J>,
+    /// What that costs.
+    bytes: usize,
+    /// From how many bytes on it is looked which of it is still wanted.
+    bound: usize,
     threads: usize,
     /// Those of them that will look for work next: they sleep, or have only just been started.
     looking: usize,
@@ -54,11 +66,33 @@ struct Staff<J> {
     ended: bool,
 }
 
+impl<J: Job> Staff<J> {
+    fn push(&mut self, job: J) {
+        self.bytes += job.cost();
+        self.waiting.push_back(job);
+        if self.bytes > self.bound {
+            J::sift(&mut self.waiting);
+            self.bytes = self.waiting.iter().map(J::cost).sum();
+            // Only when as much has come again, so that what is wanted is not looked at with every job.
+            self.bound = self.bytes * 2 + Pool::<J>::SLACK;
+        }
+    }
+
+    fn pop(&mut self) -> Option<J> {
+        let job = self.waiting.pop_front()?;
+        self.bytes -= job.cost();
+        Some(job)
+    }
+}
+
 impl<J: Job> Pool<J> {
     /// The most jobs that run at one time.
     pub(super) const THREADS: usize = 64;
     /// How many threads sleep when there is nothing to do.
     const KEPT: usize = 4;
+    /// How many bytes of work may wait that nobody wants any more, and as many again as are wanted. Whoever handed it in
+    /// gives it up sooner than threads that take long come to it.
+    const SLACK: usize = 16 << 20;
 
     pub(super) fn new(name: &'static str) -> Arc<Self> {
         // Not the small stack of this crate's own threads: who knows what the application's code needs.
@@ -66,7 +100,15 @@ impl<J: Job> Pool<J> {
     }
 
     fn starting_with(name: &'static str, start: Box<Start>) -> Arc<Self> {
-        let staff = Staff { waiting: VecDeque::new(), threads: 0, looking: 0, refusing: false, ended: false };
+        let staff = Staff {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            bound: Self::SLACK,
+            threads: 0,
+            looking: 0,
+            refusing: false,
+            ended: false,
+        };
         Arc::new(Self { name, start, staff: Mutex::new(staff), stirred: Condvar::new() })
     }
 
@@ -76,7 +118,7 @@ impl<J: Job> Pool<J> {
         if staff.ended {
             return;
         }
-        staff.waiting.push_back(job);
+        staff.push(job);
         self.stirred.notify_one();
         if staff.waiting.len() <= staff.looking || staff.threads == Self::THREADS {
             return;
@@ -104,7 +146,7 @@ impl<J: Job> Pool<J> {
             return;
         }
         while staff.threads == 0
-            && let Some(job) = staff.waiting.pop_front()
+            && let Some(job) = staff.pop()
         {
             staff.refusing = true;
             drop(staff);
@@ -121,7 +163,7 @@ impl<J: Job> Pool<J> {
             if staff.ended {
                 return;
             }
-            if let Some(job) = staff.waiting.pop_front() {
+            if let Some(job) = staff.pop() {
                 staff.looking -= 1;
                 drop(staff);
                 self.run(job);
@@ -141,6 +183,10 @@ impl<J: Job> Pool<J> {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.run())) {
             log::error!("{} panicked: {}", self.name, message(&*panic));
             job.failed(Failure::Panicked);
+            // What was thrown is the application's as well. If it panics while it is dropped, this thread goes on.
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                std::mem::forget(another);
+            }
         }
     }
 
@@ -149,6 +195,7 @@ impl<J: Job> Pool<J> {
         let waiting = {
             let mut staff = lock(&self.staff);
             staff.ended = true;
+            staff.bytes = 0;
             std::mem::take(&mut staff.waiting)
         };
         self.stirred.notify_all();

@@ -4,7 +4,7 @@
 //! that their order is the order of the decisions; the writing happens after the lock is released. No socket is touched
 //! and no code of the application runs under it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -234,6 +234,12 @@ impl Reign {
     pub(super) fn is_wanted(&self, question: u64) -> bool {
         let core = self.core();
         core.ended.is_none() && core.machine.is_wanted(question)
+    }
+
+    /// Drops what hangs on questions whose answers nobody waits for.
+    pub(super) fn keep_wanted<T>(&self, all: &mut VecDeque<T>, question: impl Fn(&T) -> u64) {
+        let core = self.core();
+        all.retain(|one| core.ended.is_none() && core.machine.is_wanted(question(one)));
     }
 
     /// The registry. A panic under this lock ends the reign, see [`Reign::step`], so its poison says nothing new.

@@ -387,7 +387,8 @@ impl State {
 
     /// The epoch of the open reign in which this instance is the supervisor.
     pub(super) fn reigning(&self) -> Option<Epoch> {
-        let open = matches!(self.seat, Seat::Supervisor(_)) && self.session.is_settled();
+        // Who was evicted has no office any more, even if its reign is still being closed.
+        let open = matches!(self.seat, Seat::Supervisor(_)) && self.session.is_settled() && !self.leaving;
         open.then_some(self.session.stamp().epoch)
     }
 }

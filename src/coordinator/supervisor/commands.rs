@@ -20,8 +20,8 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    /// Whether anybody's time is to be counted.
-    pub(super) fn are_counted(&self) -> bool {
+    /// Whether there is anybody whose time could be counted.
+    pub(super) fn is_anybody_told(&self) -> bool {
         !self.told.is_empty()
     }
 
@@ -64,11 +64,16 @@ impl Supervisor {
         self.send_out(ToMember::Command(order), link, request, to, links);
     }
 
-    /// From here on its time runs. Who is told again has no more of it.
+    /// From here on its time runs, if there is a limit. Who is told again has no more of it.
     fn begin_stop(&mut self, id: InstanceId) {
-        if self.settings.control.stop_limit.is_some() {
-            self.stops.told.entry(id).or_default();
-        }
+        self.stops.told.entry(id).or_default();
+        // It may be the heir, and no view says that it is no more.
+        self.succession.look_again();
+    }
+
+    /// Whether the time is counted of anybody who is to stop.
+    pub(super) fn are_stops_counted(&self) -> bool {
+        self.settings.control.stop_limit.is_some() && self.stops.is_anybody_told()
     }
 
     /// Time has passed. Whose time is over is evicted.
@@ -88,6 +93,8 @@ impl Supervisor {
     /// it may use it.
     fn evict(&mut self, id: InstanceId) {
         if id == self.settings.me {
+            // Before any of the others hears that it has left, and has what it held.
+            self.send(LinkId::LOCAL, ToMember::Evicted);
             self.freeze(LeaveSort::Leaving);
             return self.outputs.push(Output::StepDown(StepDown::Stopped));
         }
@@ -98,6 +105,7 @@ impl Supervisor {
         let awaiting = self.await_writes(std::iter::once(link));
         // Nothing that it asked for takes effect any more.
         self.forget_lane(link);
+        self.writes.drop_kept(link);
         self.return_waiting(link);
         self.asks.forget_link(link);
         // Not as others are closed: what is written to it last is still waited for.

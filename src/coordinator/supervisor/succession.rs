@@ -24,7 +24,8 @@ pub(super) struct Succession {
 }
 
 impl Succession {
-    /// Somebody was welcomed, of whom the view told before.
+    /// Something has changed that decides who is asked, and the view with it or not: somebody was welcomed of whom it told
+    /// before, or somebody was told to stop.
     pub(super) fn look_again(&mut self) {
         self.looked = Stamp::default();
     }

@@ -90,15 +90,20 @@ impl Writes {
         self.fetches.remove(&link);
         self.said.remove(&link);
         // What was not done yet is said again, and may be refused then.
+        self.drop_kept(link);
+        for pending in &mut self.pending {
+            pending.awaiting.remove(&link);
+        }
+    }
+
+    /// What this connection has said and was not done yet is not done.
+    pub(super) fn drop_kept(&mut self, link: LinkId) {
         let kept_bytes = &mut self.kept_bytes;
         self.kept.retain(|(writer, _, put)| {
             let stays = *writer != link;
             *kept_bytes -= if stays { 0 } else { cost(put) };
             stays
         });
-        for pending in &mut self.pending {
-            pending.awaiting.remove(&link);
-        }
     }
 }
 

@@ -25,6 +25,14 @@ impl Job for Work {
     fn failed(self, why: Failure) {
         (self.failed)(why);
     }
+
+    fn cost(&self) -> usize {
+        1
+    }
+
+    fn sift(_: &mut VecDeque<Self>) {
+        panic!("so little is not looked at");
+    }
 }
 
 fn work(run: impl Fn() + Send + 'static) -> Work {
@@ -108,6 +116,24 @@ fn a_panic_is_told_and_the_next_job_is_done() {
     assert_eq!(told.recv(), Ok(Some(Failure::Panicked)));
     bench.pool.submit(work(move || after.send(None).expect("the test listens")));
     assert_eq!(told.recv(), Ok(None));
+    bench.end();
+}
+
+#[test]
+fn a_panic_that_throws_what_panics_again_costs_no_thread() {
+    struct Twice;
+    impl Drop for Twice {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    let bench = Bench::new();
+    let (tell, told) = channel();
+    bench.pool.submit(Work {
+        run: Box::new(|| std::panic::panic_any(Twice)),
+        failed: Box::new(move |why| tell.send(why).expect("the test listens")),
+    });
+    assert_eq!(told.recv(), Ok(Failure::Panicked));
     bench.end();
 }
 
@@ -278,4 +304,52 @@ fn work_that_gets_no_thread_of_its_own_waits_for_those_that_run() {
     assert_eq!([gate.next(), gate.next()], [2, 3]);
     assert_eq!(bench.started(), 1);
     bench.end();
+}
+
+/// Work that waits, and may be given up meanwhile.
+struct Errand {
+    number: usize,
+    size: usize,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Job for Errand {
+    fn run(&self) {}
+
+    fn failed(self, why: Failure) {
+        panic!("{why:?}");
+    }
+
+    fn cost(&self) -> usize {
+        self.size
+    }
+
+    fn sift(jobs: &mut VecDeque<Self>) {
+        jobs.retain(|job| !job.given_up.load(Ordering::SeqCst));
+    }
+}
+
+#[test]
+fn what_is_given_up_before_anybody_comes_to_it_does_not_pile_up() {
+    const SIZE: usize = 1 << 20;
+    // Nobody comes to anything.
+    let pool = Pool::<Errand>::starting_with("a test", Box::new(|_, _| Ok(())));
+    let fits = Pool::<Errand>::SLACK / SIZE;
+    let mut wanted = Vec::new();
+    for number in 0..fits * 20 {
+        let given_up = Arc::new(AtomicBool::new(false));
+        pool.submit(Errand { number, size: SIZE, given_up: given_up.clone() });
+        if number % 50 == 0 {
+            wanted.push(number);
+        } else {
+            given_up.store(true, Ordering::SeqCst);
+        }
+        let staff = lock(&pool.staff);
+        assert_eq!(staff.bytes, staff.waiting.len() * SIZE);
+        assert!(staff.waiting.len() <= fits + 2 * wanted.len() + 2, "{} wait", staff.waiting.len());
+    }
+    let mut staff = lock(&pool.staff);
+    let left = std::iter::from_fn(|| staff.pop()).filter(|job| !job.given_up.load(Ordering::SeqCst));
+    assert_eq!(left.map(|job| job.number).collect::<Vec<_>>(), wanted, "what is wanted is there, in its order");
+    assert_eq!(staff.bytes, 0);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ToSupervisor;
 use crate::ident::{InstanceId, Request};
 
 /// A message of the application, on its way to the supervisor.
@@ -46,4 +47,21 @@ pub enum Order {
     Stop,
     /// Something that the application knows.
     Custom(Arc<[u8]>),
+}
+
+impl ToSupervisor {
+    /// What of it the application has said, if it says something for the application.
+    pub fn said(&self) -> &[u8] {
+        let bytes = match self {
+            Self::Put(put) => put.bytes.as_ref(),
+            Self::Post(post) => Some(&post.bytes),
+            Self::Ask(ask) => Some(&ask.bytes),
+            Self::Command(command) => match &command.order {
+                Order::Custom(bytes) => Some(bytes),
+                Order::Pause | Order::Resume | Order::Stop => None,
+            },
+            _ => None,
+        };
+        bytes.map_or(&[], |bytes| bytes)
+    }
 }

@@ -2,7 +2,7 @@ use super::super::mail::tests::{ME, Office, id, request};
 use super::super::{Control, Rules, Supervisor};
 use super::*;
 use crate::ident::{Kind, Name, Request, Resource};
-use crate::wire::message::{Grant, Mode, Post, Standing, ToSupervisor, Want};
+use crate::wire::message::{Grant, Mode, Post, Put, Standing, ToSupervisor, Want};
 
 const A: LinkId = LinkId(1);
 const B: LinkId = LinkId(2);
@@ -306,11 +306,28 @@ fn what_somebody_evicted_had_asked_for_takes_no_effect_whatever_the_policy_says(
 }
 
 #[test]
+fn a_write_of_somebody_evicted_that_waits_behind_others_is_not_done() {
+    let mut office = stopping(Rules::ALL);
+    for number in 2..=4 {
+        let key = Resource::new(Kind::Value, Name::new(format!("key-{number}")).expect("a short name"));
+        let (expected, again, bytes) = (None, None, Some(vec![0; 1 << 20].into()));
+        office.say(A, ToSupervisor::Put(Put { request: request(number), key, expected, again, bytes }));
+    }
+    let under_way = office.supervisor.state().values().len();
+    assert!((1..3).contains(&under_way), "the others wait: {under_way}");
+    slices(&mut office, 2);
+    office.write_all();
+    assert!(!is_there(&office, A));
+    assert_eq!(office.supervisor.state().values().len(), under_way);
+}
+
+#[test]
 fn the_supervisor_itself_leaves_when_its_time_is_over_and_evicts_who_is_late_before() {
     let mut office = stopping(Rules::ALL);
     office.command(WATCHER, 7, None, Order::Stop);
     slices(&mut office, 2);
     assert!(office.asides.contains(&Output::StepDown(StepDown::Stopped)));
+    assert_eq!(office.told(ME).last(), Some(&ToMember::Evicted), "it knows before anybody else does");
     office.write_all();
     assert!(office.told(A).contains(&ToMember::Evicted));
     assert_eq!(office.told(WATCHER).last(), Some(&ToMember::Leave(LeaveSort::Leaving)));

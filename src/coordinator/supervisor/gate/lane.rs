@@ -146,16 +146,5 @@ pub(super) fn request(frame: &ToSupervisor) -> Request {
 
 /// What it costs to keep this: its own bytes, and about what its place takes.
 pub(super) fn cost(frame: &ToSupervisor) -> usize {
-    use crate::wire::message::Order;
-    let bytes = match frame {
-        ToSupervisor::Put(put) => put.bytes.as_ref(),
-        ToSupervisor::Post(post) => Some(&post.bytes),
-        ToSupervisor::Ask(ask) => Some(&ask.bytes),
-        ToSupervisor::Command(command) => match &command.order {
-            Order::Custom(bytes) => Some(bytes),
-            Order::Pause | Order::Resume | Order::Stop => None,
-        },
-        _ => None,
-    };
-    256 + bytes.map_or(0, |bytes| bytes.len())
+    256 + frame.said().len()
 }

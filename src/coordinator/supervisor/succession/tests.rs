@@ -4,8 +4,8 @@ use super::super::super::window::RollCall;
 use super::super::handshake::tests::{begin_hello_of, group, told};
 use super::super::{Control, Settings};
 use super::*;
-use crate::ident::Tag;
-use crate::wire::message::ToSupervisor;
+use crate::ident::{Request, Tag};
+use crate::wire::message::{Command, Order, ToSupervisor};
 
 const fn id(number: u64) -> InstanceId {
     InstanceId::new(number)
@@ -225,6 +225,23 @@ fn who_is_paused_is_not_given_the_office() {
     assert_eq!(handed_over(&mut supervisor), [id(2)]);
     pause(&mut supervisor, 2, true);
     assert_eq!(supervisor.heir(), None);
+}
+
+#[test]
+fn who_is_told_to_stop_is_not_given_the_office() {
+    for stop_limit in [None, Some(Supervisor::SLICE)] {
+        let mut supervisor = open(Control { stop_limit, ..yielding() });
+        join(&mut supervisor, 2, 6);
+        let ping = asked(&mut supervisor, 2).expect("a question");
+        pong(&mut supervisor, 2, ping);
+        assert_eq!(handed_over(&mut supervisor), [id(2)]);
+        // The office is not free yet, and nothing of this is in a view.
+        let command = Command { request: Request::new(1), to: Some(id(2)), order: Order::Stop };
+        supervisor.frame(LinkId::LOCAL, ToSupervisor::Command(command));
+        assert_eq!(supervisor.heir(), None, "limit {stop_limit:?}");
+        pong(&mut supervisor, 2, ping);
+        assert_eq!(supervisor.heir(), None, "limit {stop_limit:?}");
+    }
 }
 
 /// Pauses a member, or lets it go on, and tells everyone.
