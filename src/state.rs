@@ -150,10 +150,12 @@ impl<'a> State<'a> {
 
     /// The version that a key without a value has: that of its deletion, if it was ever written.
     fn expected(&self, key: &str, version: Option<Version>) -> Result<Stamp, Error> {
+        // A forked child may not even look.
+        let shared = self.shared.callable()?;
         if let Some(version) = version {
             return Ok(version.stamp());
         }
-        let deleted = self.shared.value(&resource(key)?).filter(|value| value.bytes.is_none());
+        let deleted = shared.value(&resource(key)?).filter(|value| value.bytes.is_none());
         Ok(deleted.map_or_else(Stamp::default, |value| value.version))
     }
 }
