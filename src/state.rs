@@ -106,7 +106,23 @@ impl<'a> State<'a> {
         self.write(key, Some(expected), Some(bytes.as_ref()), Patience::Forever)
     }
 
-    /// Deletes a value. It is no error if there is none.
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put_if`], and [`Error::TimedOut`]: then the write may have been done, or may still be done.
+    pub fn put_if_timeout(
+        &self,
+        key: &str,
+        version: Option<Version>,
+        bytes: impl AsRef<[u8]>,
+        timeout: Duration,
+    ) -> Result<Version, Error> {
+        let expected = self.expected(key, version)?;
+        self.write(key, Some(expected), Some(bytes.as_ref()), Patience::For(timeout))
+    }
+
+    /// Deletes a value. It is no error if there is none. Blocks as [`State::put`].
     ///
     /// # Errors
     ///
@@ -131,6 +147,15 @@ impl<'a> State<'a> {
     /// Those of [`State::put_if`].
     pub fn delete_if(&self, key: &str, version: Version) -> Result<Version, Error> {
         self.write(key, Some(version.stamp()), None, Patience::Forever)
+    }
+
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put_if_timeout`].
+    pub fn delete_if_timeout(&self, key: &str, version: Version, timeout: Duration) -> Result<Version, Error> {
+        self.write(key, Some(version.stamp()), None, Patience::For(timeout))
     }
 
     /// In a forked child the copy is the parent's, and its lock may be in the hands of a thread that does not exist there.

@@ -112,6 +112,15 @@ impl Semaphore {
         self.write(None, limit, Patience::Forever)
     }
 
+    /// The same for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::put_timeout`](crate::State::put_timeout).
+    pub fn resize_timeout(&self, limit: u32, timeout: Duration) -> Result<(), Error> {
+        self.write(None, limit, Patience::For(timeout))
+    }
+
     /// The limit as this instance knows it; `None` if nobody has used the name yet. Does not block.
     ///
     /// # Errors
