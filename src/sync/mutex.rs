@@ -43,7 +43,8 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], [`Error::Denied`], [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Name`]. [`Error::Denied`] by the policy, or because too much of what this instance asks for waits at the
+    /// supervisor. [`Error::Left`], [`Error::Forked`], [`Error::InCallback`].
     pub fn lock(&self) -> Result<Guard, Error> {
         self.0.acquire(Mode::Exclusive, Patience::Forever)
     }
