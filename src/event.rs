@@ -58,7 +58,7 @@ pub enum Event {
     },
     /// An instance has joined.
     Joined(Entry),
-    /// An entry has changed: its standing, its label or its payload.
+    /// An entry has changed: how it stands with the supervisor.
     Changed(Entry),
     /// An entry has ended.
     Ended {
@@ -88,8 +88,8 @@ pub enum Event {
         /// The bytes.
         bytes: Option<Arc<[u8]>>,
     },
-    /// A grant was revoked: this instance was silent beyond the window limit during an election, and somebody else may
-    /// hold the lock by now. Whoever works under it has to stop.
+    /// A grant was revoked: this instance was silent beyond the window limit, or was evicted, and somebody else may hold
+    /// the lock by now. Whoever works under it has to stop.
     LockLost {
         /// What kind of lock.
         kind: Kind,

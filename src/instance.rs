@@ -124,7 +124,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Left`], [`Error::Forked`], [`Error::InCallback`].
     pub fn office(&self) -> Result<Office, Error> {
         self.office_within(None)
     }
@@ -188,7 +188,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Left`], [`Error::Forked`], [`Error::InCallback`].
     pub fn locks(&self) -> Result<Vec<LockStatus>, Error> {
         self.locks_within(Patience::Forever)
     }
@@ -231,7 +231,7 @@ impl Instance {
     /// # Errors
     ///
     /// [`Error::NotSupervisor`], also if the office was handed over meanwhile, [`Error::NoHeir`] if it is alone,
-    /// [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Left`], [`Error::Forked`], [`Error::InCallback`].
     pub fn resign(&self) -> Result<(), Error> {
         self.resign_within(None)
     }

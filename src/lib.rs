@@ -39,9 +39,9 @@
 //!
 //! [`Instance::mutex`], [`rwlock`](Instance::rwlock), [`semaphore`](Instance::semaphore),
 //! [`barrier`](Instance::barrier) and [`once`](Instance::once) are what [`std::sync`] has under these names, with a name
-//! that all copies agree on in place of a memory address: see [`sync`]. Each blocks, and each has a form that waits for
-//! a given time and, but for the barrier, one that does not wait. First come, first served; the holder is named in the error of whoever does
-//! not wait, and [`Instance::locks`] shows them all.
+//! that all copies agree on in place of a memory address: see [`sync`]. Each blocks, and has a form that waits for a given
+//! time, and one that does not wait where that means anything (not at a barrier). First come, first served; the holder is
+//! named in the error of whoever does not wait, and [`Instance::locks`] shows them all.
 //!
 //! ```
 //! # fn main() -> Result<(), bellwether::Error> {

@@ -77,9 +77,9 @@ impl Observer {
     ///
     /// # Errors
     ///
-    /// [`Error::Left`] if the observer has ended, [`Error::TimedOut`].
+    /// [`Error::Left`] if the observer has ended, [`Error::TimedOut`], [`Error::Forked`].
     pub fn locks_timeout(&self, timeout: Duration) -> Result<Vec<LockStatus>, Error> {
-        instance::locks(&self.shared, Patience::For(timeout))
+        instance::locks(self.unforked()?, Patience::For(timeout))
     }
 
     /// The last reign it saw.

@@ -63,13 +63,14 @@ impl<'a> State<'a> {
         Self { shared }
     }
 
-    /// The value of a key; `None` if it has none, and in a forked child. Does not block. During an election it is the last one before it.
+    /// The value of a key; `None` if it has none, if the key is no name, and in a forked child. Does not block. During an
+    /// election it is the last one before it.
     pub fn get(&self, key: &str) -> Option<StateValue> {
         self.unforked()?;
         StateValue::from_wire(self.shared.value(&resource(key).ok()?)?)
     }
 
-    /// All keys that have a value. Does not block.
+    /// All keys that have a value; none in a forked child. Does not block.
     pub fn snapshot(&self) -> BTreeMap<Name, StateValue> {
         let values = self.unforked().map(Shared::values).unwrap_or_default().into_iter();
         values.filter_map(|value| Some((value.key.name.clone(), StateValue::from_wire(value)?))).collect()
@@ -80,9 +81,11 @@ impl<'a> State<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] if the key is none, [`Error::Option`] if the value is too large, [`Error::Denied`] if the state is
-    /// full, [`Error::Interrupted`] if the connection to the supervisor has ended, mostly with it, and the key has been
-    /// written by somebody else since, so that it is unknown whether this write came before that; [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Name`] if the key is none, [`Error::Option`] if the value is too large. [`Error::Denied`] by the policy, if
+    /// the state is full, or because too much of what this instance asks for waits at the supervisor.
+    /// [`Error::Interrupted`] if the connection to the supervisor has ended, mostly with it, and the key has been
+    /// written by somebody else since, so that it is unknown whether this write came before that. [`Error::Left`],
+    /// [`Error::Forked`], [`Error::InCallback`].
     pub fn put(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<Version, Error> {
         self.write(key, None, Some(bytes.as_ref()), Patience::Forever)
     }
@@ -122,7 +125,7 @@ impl<'a> State<'a> {
         self.write(key, Some(expected), Some(bytes.as_ref()), Patience::For(timeout))
     }
 
-    /// Deletes a value. It is no error if there is none.
+    /// Deletes a value. It is no error if there is none. Blocks as [`State::put`].
     ///
     /// # Errors
     ///
@@ -175,10 +178,12 @@ impl<'a> State<'a> {
 
     /// The version that a key without a value has: that of its deletion, if it was ever written.
     fn expected(&self, key: &str, version: Option<Version>) -> Result<Stamp, Error> {
+        // A forked child may not even look.
+        let shared = self.shared.callable()?;
         if let Some(version) = version {
             return Ok(version.stamp());
         }
-        let deleted = self.shared.value(&resource(key)?).filter(|value| value.bytes.is_none());
+        let deleted = shared.value(&resource(key)?).filter(|value| value.bytes.is_none());
         Ok(deleted.map_or_else(Stamp::default, |value| value.version))
     }
 }

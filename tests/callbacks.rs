@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use bellwether::{Entry, Error, Group, Instance, Operation, Request, Role, Verdict};
+use bellwether::{Command, Entry, Error, Group, Instance, Operation, Request, Role, Verdict};
 use fleet::free_port;
 
 fn group() -> Group {
@@ -183,15 +183,34 @@ fn probe(own: &Instance) -> String {
         ("write", own.rwlock("n").write().err()),
         ("acquire", own.semaphore("n", 1).acquire(1).err()),
         ("resize", own.semaphore("n", 1).resize(2).err()),
+        ("resize_timeout", own.semaphore("n", 1).resize_timeout(2, long).err()),
         ("wait", own.barrier("n", 1).wait().err()),
+        ("wait_timeout", own.barrier("n", 1).wait_timeout(long).err()),
         ("run", own.once("n").run(|| Ok(Vec::new())).err()),
+        ("try_run", own.once("n").try_run(|| Ok(Vec::new())).err()),
         ("put", state.put("key", "other").err()),
         ("put_if", state.put_if("key", version, "other").err()),
+        ("put_timeout", state.put_timeout("key", "other", long).err()),
+        ("put_if_timeout", state.put_if_timeout("key", version, "other", long).err()),
         ("delete", state.delete("key").err()),
+        ("delete_timeout", state.delete_timeout("key", long).err()),
+        ("delete_if", version.and_then(|version| state.delete_if("key", version).err())),
+        ("delete_if_timeout", version.and_then(|version| state.delete_if_timeout("key", version, long).err())),
         ("locks", own.locks().err()),
+        ("locks_timeout", own.locks_timeout(long).err()),
         ("office", own.office().err()),
         ("try_office", own.try_office().err()),
+        ("office_timeout", own.office_timeout(long).err()),
         ("resign", own.resign().err()),
+        ("resign_timeout", own.resign_timeout(long).err()),
+        ("send", own.send(own.id(), *b"text").err()),
+        ("try_send", own.try_send(own.id(), *b"text").err()),
+        ("send_timeout", own.send_timeout(own.id(), *b"text", long).err()),
+        ("broadcast", own.broadcast(*b"text").err()),
+        ("request", own.request(*b"question").err()),
+        ("try_request", own.try_request(*b"question").err()),
+        ("command", own.command(own.id(), Command::Resume).err()),
+        ("command_all", own.command_all(Command::Resume).err()),
     ];
     let mut wrong = String::new();
     for (call, error) in asked {

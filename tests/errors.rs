@@ -5,17 +5,18 @@
 //! `lock_loss.rs`; `Failed` in `once.rs`; `Conflict` in `state.rs`. `Denied` in `semaphores.rs` (more than the limit),
 //! `barriers.rs` (another number), `state.rs` (full) and `policy.rs`; `Option` of permits, parties and values in the first
 //! three, of messages, requests and commands in their files. `InCallback` in `callbacks.rs` and `policy.rs`; `Unreachable`
-//! in `messages.rs` and `pause.rs`; `NotSupervisor` of commands in `pause.rs`. `TimedOut`, `WouldBlock` and `Left` of the
-//! office in `failure.rs`, of locks in `locks.rs`, of the others in their files.
+//! in `messages.rs` and `pause.rs`; `NotSupervisor` of commands in `pause.rs`. `TimedOut` and `WouldBlock` of the office in
+//! `failure.rs`, of locks in `locks.rs`, of the others in their files. `Left` of a call that waits meanwhile in the same.
 
 mod fleet;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use bellwether::wire::frame::Message;
 use bellwether::wire::message::ToMember;
-use bellwether::{Error, Group, PortReason, Refusal};
+use bellwether::{Command, Error, Group, PortReason, Refusal};
 use fleet::{Fleet, Network, free_port, kernel};
 
 #[test]
@@ -58,6 +59,52 @@ fn option_says_which_value_exceeds_what_or_is_too_small() {
         }
     }
     group().label("l".repeat(256)).payload(vec![0; 4096]).member_limit(1).join().unwrap();
+}
+
+#[test]
+fn left_is_what_every_call_says_that_asks_or_waits() {
+    let group = || Group::new("left").unwrap().port(free_port());
+    let instance = group().join().unwrap();
+    let own = instance.clone();
+    let held = own.mutex("held").lock().unwrap();
+    own.semaphore("known", 3).resize(2).unwrap();
+    let version = own.state().put("key", "value").unwrap();
+    instance.leave();
+    let (state, long) = (own.state(), Duration::from_secs(3600));
+    for (call, error) in [
+        ("lock", own.mutex("n").lock().err()),
+        ("try_lock", own.mutex("n").try_lock().err()),
+        ("lock_timeout", own.mutex("n").lock_timeout(long).err()),
+        ("read", own.rwlock("n").read().err()),
+        ("write", own.rwlock("n").write().err()),
+        ("acquire", own.semaphore("n", 1).acquire(1).err()),
+        ("acquire of a known limit", own.semaphore("known", 1).acquire(1).err()),
+        ("resize", own.semaphore("n", 1).resize(2).err()),
+        ("resize_timeout", own.semaphore("n", 1).resize_timeout(2, long).err()),
+        ("wait", own.barrier("n", 1).wait().err()),
+        ("wait_timeout", own.barrier("n", 1).wait_timeout(long).err()),
+        ("run", own.once("n").run(|| Ok(Vec::new())).err()),
+        ("try_run", own.once("n").try_run(|| Ok(Vec::new())).err()),
+        ("put", state.put("key", "other").err()),
+        ("put_if", state.put_if("key", Some(version), "other").err()),
+        ("put_if_timeout", state.put_if_timeout("key", None, "other", long).err()),
+        ("delete", state.delete("key").err()),
+        ("delete_if", state.delete_if("key", version).err()),
+        ("delete_if_timeout", state.delete_if_timeout("key", version, long).err()),
+        ("locks", own.locks().err()),
+        ("office", own.office().err()),
+        ("try_office", own.try_office().err()),
+        ("resign", own.resign().err()),
+        ("send", own.send(own.id(), *b"text").err()),
+        ("try_broadcast", own.try_broadcast(*b"text").err()),
+        ("request", own.request(*b"question").err()),
+        ("command", own.command(own.id(), Command::Resume).err()),
+        ("command_all", own.command_all(Command::Resume).err()),
+    ] {
+        assert!(matches!(error, Some(Error::Left)), "{call}: {error:?}");
+    }
+    assert!(!held.is_held());
+    assert!(matches!(held.unlock(), Err(Error::Lost)));
 }
 
 /// Says this to everybody who comes, once it has heard something.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use bellwether::{Error, Event, Group, Instance, Office, Role};
+use bellwether::{Command, Error, Event, Group, Instance, InstanceId, Observer, Office, Role};
 use crossbeam::channel::Receiver;
 use fleet::locks::refused;
 use fleet::{Fleet, Member, eventually};
@@ -134,7 +134,7 @@ fn forked<T: std::fmt::Debug>(call: &str, outcome: Result<T, Error>) -> Result<(
 }
 
 /// Everything that a child can try with an instance, up to dropping it.
-fn misuse(instance: &mut Option<Instance>) -> Result<(), String> {
+fn misuse(instance: &mut Option<Instance>, own_id: InstanceId) -> Result<(), String> {
     let own = instance.take().ok_or("no instance")?;
     forked("office", own.office())?;
     forked("try_office", own.try_office())?;
@@ -148,6 +148,25 @@ fn misuse(instance: &mut Option<Instance>) -> Result<(), String> {
     forked("read", rwlock.read())?;
     forked("try_write", rwlock.try_write())?;
     drop((mutex, rwlock));
+    let (semaphore, state) = (own.semaphore("forked", 1), own.state());
+    forked("acquire", semaphore.acquire(1))?;
+    forked("resize", semaphore.resize(2))?;
+    forked("limit", semaphore.limit())?;
+    forked("wait", own.barrier("forked", 1).wait())?;
+    forked("run", own.once("forked").run(|| Ok(Vec::new())))?;
+    forked("put", state.put("forked", "value"))?;
+    forked("put_if", state.put_if("forked", None, "value"))?;
+    forked("delete", state.delete("forked"))?;
+    forked("locks", own.locks())?;
+    forked("send", own.send(own_id, *b"forked"))?;
+    forked("broadcast", own.broadcast(*b"forked"))?;
+    forked("request", own.request(*b"forked"))?;
+    forked("command", own.command(own_id, Command::Resume))?;
+    forked("command_all", own.command_all(Command::Resume))?;
+    if state.get("forked").is_some() || !state.snapshot().is_empty() {
+        return Err("the child reads the parent's copy of the state".to_owned());
+    }
+    drop(semaphore);
     drop(own.clone());
     own.leave();
     forked("office after leave", own.office())?;
@@ -161,7 +180,8 @@ fn a_forked_child_is_told_so_and_its_parent_is_undisturbed() {
         let mut mixed = Mixed::new(role);
         let epoch = mixed.own().epoch().number();
         for _ in 0..3 {
-            Child::fork(|_| misuse(&mut mixed.own)).finish();
+            let id = mixed.own().id();
+            Child::fork(|_| misuse(&mut mixed.own, id)).finish();
             mixed.assert_undisturbed(epoch);
         }
         // The parent's own calls are what they were.
@@ -208,6 +228,37 @@ fn a_forked_child_that_joins_is_a_member_of_its_own() {
         mixed.settle(4);
         assert_eq!(mixed.own().epoch().number(), epoch);
     }
+}
+
+#[test]
+fn an_observer_stays_with_the_parent() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(2, "");
+    let agreed = fleet.agree(&members);
+    members[0].ask("put key value").unwrap();
+    let long = Duration::from_secs(60);
+    let mut observer = Some(Group::new(fleet.group.clone()).unwrap().port(fleet.port).observe().unwrap());
+    let supervisor = observer.as_ref().and_then(Observer::supervisor).unwrap();
+    Child::fork(|_| {
+        let own = observer.take().ok_or("no observer")?;
+        forked("locks_timeout", own.locks_timeout(long))?;
+        forked("send_timeout", own.send_timeout(supervisor, *b"forked", long))?;
+        forked("broadcast_timeout", own.broadcast_timeout(*b"forked", long))?;
+        forked("request_timeout", own.request_timeout(*b"forked", long))?;
+        forked("command_timeout", own.command_timeout(supervisor, Command::Resume, long))?;
+        forked("command_all_timeout", own.command_all_timeout(Command::Resume, long))?;
+        forked("put_if", own.state().put_if("key", None, "other"))?;
+        match own.state().get("key") {
+            None => Ok(()),
+            value => Err(format!("{value:?}")),
+        }
+    })
+    .finish();
+    // The parent's has noticed nothing of it.
+    let observer = observer.unwrap();
+    assert_eq!(observer.locks_timeout(long).unwrap(), []);
+    assert_eq!((observer.epoch().number(), observer.registry().len()), (agreed.epoch, 2));
+    assert!(observer.state().get("key").is_some_and(|value| &*value.bytes == b"value"));
 }
 
 #[test]
@@ -267,6 +318,7 @@ fn p8_a_guard_stays_with_the_parent() {
 fn a_child_that_was_forked_in_the_middle_of_something_does_not_hang() {
     let mut mixed = Mixed::new(Role::Supervisor);
     let epoch = mixed.own().epoch().number();
+    let id = mixed.own().id();
     let mut office = Some(mixed.own().office().unwrap());
     let crowd = mixed.fleet.process();
     for _ in 0..40 {
@@ -275,7 +327,7 @@ fn a_child_that_was_forked_in_the_middle_of_something_does_not_hang() {
         for _ in 0..3 {
             Child::fork(|_| {
                 drop(office.take());
-                misuse(&mut mixed.own)
+                misuse(&mut mixed.own, id)
             })
             .finish();
         }

@@ -68,6 +68,27 @@ fn p8_b4_the_kill_of_the_supervisor_costs_nobody_a_lock_or_a_place() {
 }
 
 #[test]
+fn b5_tokens_rise_across_a_complete_restart_and_nothing_else_is_left() {
+    let fleet = Fleet::with("limit=none");
+    let (mut epoch, mut token) = (0, 0);
+    for _ in 0..3 {
+        let members = fleet.members(3, "");
+        let agreed = fleet.agree(&members);
+        assert!(agreed.epoch > epoch, "{} after {epoch}", agreed.epoch);
+        epoch = agreed.epoch;
+        assert_eq!(members[1].get("key"), None);
+        let grant = members[1].lock("g", "mutex line").unwrap();
+        assert!(grant.number("token") > token, "{grant:?} after {token}");
+        members[2].put("key", "value");
+        // The last token of the reign is one that nobody holds any more.
+        members[1].unlock("g").unwrap();
+        token = members[2].lock("g", "mutex line").unwrap().number("token");
+        members.iter().for_each(|member| member.process.kill());
+        members.iter().for_each(|member| member.process.reap());
+    }
+}
+
+#[test]
 fn p8_b5_every_lock_survives_one_supervisor_after_the_other() {
     let fleet = Fleet::with("limit=none");
     let mut members = fleet.members(6, "");

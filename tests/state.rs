@@ -3,7 +3,9 @@
 mod fleet;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use bellwether::{Error, Group};
 use fleet::locks::refused;
 use fleet::schedules::{
     assert_ids_kept, court, expect_ended, expect_reign, hold_window_open, kill, open_window, others, winner,
@@ -228,6 +230,34 @@ fn p7_counting_up_by_versions_loses_nothing_while_supervisors_are_killed() {
     let numbers: BTreeSet<_> = numbers.map(|event| event.number("to")).collect();
     assert_eq!(numbers.len(), told);
     agreed(&members);
+}
+
+#[test]
+fn p7_conditional_writes_and_limits_end_with_their_time() {
+    let fleet = Fleet::with("limit=none");
+    let supervisor = fleet.member("");
+    let own = Group::new(fleet.group.clone()).unwrap().port(fleet.port).window_limit(None).join().unwrap();
+    let (state, permits, long) = (own.state(), own.semaphore("permits", 3), Duration::from_secs(60));
+    let first = state.put_if_timeout("key", None, "one", long).unwrap();
+    assert!(
+        matches!(state.put_if_timeout("key", None, "two", long), Err(Error::Conflict { version }) if version == first)
+    );
+    permits.resize_timeout(2, long).unwrap();
+    assert_eq!(permits.limit().unwrap(), Some(2));
+
+    supervisor.process.stop();
+    let short = Duration::from_millis(1);
+    let timed_out = |outcome: Result<(), Error>| assert!(matches!(outcome, Err(Error::TimedOut { .. })), "{outcome:?}");
+    timed_out(state.put_if_timeout("other", None, "never said to be done", short).map(drop));
+    timed_out(permits.resize_timeout(1, short));
+    timed_out(state.delete_if_timeout("key", first, short).map(drop));
+    supervisor.process.resume();
+
+    // What was said in time is done all the same, in its order.
+    let late = state.delete_if_timeout("key", first, long);
+    assert!(matches!(late, Err(Error::Conflict { .. })), "{late:?}");
+    assert_eq!((state.get("key"), permits.limit().unwrap()), (None, Some(1)));
+    assert!(state.get("other").is_some());
 }
 
 #[test]

@@ -61,8 +61,9 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], [`Error::Option`] if the number is not 1 to 4096, [`Error::Denied`] if others wait for another
-    /// number, [`Error::Left`], [`Error::Forked`].
+    /// [`Error::Name`], [`Error::Option`] if the number is not 1 to 4096. [`Error::Denied`] by the policy, if others wait for
+    /// another number, or if this instance waits at barriers 4096 times already. [`Error::Left`], [`Error::Forked`],
+    /// [`Error::InCallback`].
     pub fn wait(&self) -> Result<BarrierWait, Error> {
         self.wait_within(Patience::Forever)
     }

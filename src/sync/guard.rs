@@ -35,8 +35,8 @@ impl Guard {
     /// The fencing token: higher than that of every grant of this name before, reigns included.
     ///
     /// It may rise while the guard exists, when a change of supervisor took a lock from somebody else who was silent for
-    /// too long; then ask again before the next write. After a loss it is
-    /// the token of the grant again, even if it had risen; the event of the loss has the last one.
+    /// too long; then ask again before the next write. After a loss it is the token of the grant again, even if it had
+    /// risen; the event of the loss has the last one.
     pub fn token(&self) -> Token {
         self.held().map_or(self.hold.token, |hold| hold.token)
     }
@@ -52,7 +52,7 @@ impl Guard {
     }
 
     /// Whether it is still held, as far as this instance knows. It ends before the guard is dropped if the instance was
-    /// silent beyond the window limit during an election, or leaves. In a forked child it is not held: it is the parent's.
+    /// silent beyond the window limit, leaves or is evicted. In a forked child it is not held: it is the parent's.
     ///
     /// Does not ask anybody. A process that was stopped learns of a loss some moments after it runs again.
     pub fn is_held(&self) -> bool {
@@ -63,7 +63,7 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it was lost before, [`Error::Forked`].
+    /// [`Error::Lost`] if it was lost before, also by leaving; [`Error::Forked`].
     pub fn unlock(self) -> Result<(), Error> {
         let held = self.instance.shared().unforked()?.release(self.request);
         if held { Ok(()) } else { Err(Error::Lost) }

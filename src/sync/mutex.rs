@@ -43,8 +43,9 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], [`Error::Left`], [`Error::Forked`]; [`Error::Denied`] by the policy, or because this instance holds
-    /// or waits for 131 072 things already.
+    /// [`Error::Name`]. [`Error::Denied`] by the policy, because too much of what this instance asks for waits at the
+    /// supervisor, or because it holds or waits for 131 072 things already. [`Error::Left`], [`Error::Forked`],
+    /// [`Error::InCallback`].
     pub fn lock(&self) -> Result<Guard, Error> {
         self.0.acquire(Mode::Exclusive, Patience::Forever)
     }

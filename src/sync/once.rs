@@ -45,8 +45,10 @@ impl Once {
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`] with what the closure returned: the next caller runs its own. [`Error::Option`] and
-    /// [`Error::Denied`] if the result is too large; otherwise those of [`Mutex::lock`](super::Mutex::lock).
+    /// [`Error::Failed`] with what the closure returned: the next caller runs its own. [`Error::Option`] if the result has
+    /// more than 1 MiB, [`Error::Denied`] by the policy or if the state has no room for it. [`Error::Interrupted`] if it is
+    /// unknown whether it was written, after several supervisors in a row have ended. Otherwise those of
+    /// [`Mutex::lock`](super::Mutex::lock).
     pub fn run(&self, work: impl FnOnce() -> Result<Vec<u8>, Failure>) -> Result<Vec<u8>, Error> {
         self.run_within(Patience::Forever, work)
     }
@@ -55,7 +57,8 @@ impl Once {
     ///
     /// # Errors
     ///
-    /// Those of [`Once::run`], and [`Error::WouldBlock`] with who runs it.
+    /// Those of [`Once::run`], and [`Error::WouldBlock`] with who runs it, or without as from
+    /// [`Mutex::try_lock`](super::Mutex::try_lock).
     pub fn try_run(&self, work: impl FnOnce() -> Result<Vec<u8>, Failure>) -> Result<Vec<u8>, Error> {
         self.run_within(Patience::Try, work)
     }

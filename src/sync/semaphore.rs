@@ -47,7 +47,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`Error::Denied`] if that is more than the limit, also when a resize makes it so while the call waits; otherwise
+    /// [`Error::Option`] if it is to have none. [`Error::Denied`] if that is more than the limit, also when a resize makes it so while the call waits; otherwise
     /// those of [`Mutex::lock`](super::Mutex::lock), and those of [`State::put`](crate::State::put) for the limit.
     pub fn acquire(&self, permits: u32) -> Result<Guard, Error> {
         self.acquire_within(permits, Patience::Forever)
@@ -57,7 +57,8 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Those of [`Semaphore::acquire`], and [`Error::WouldBlock`] with the oldest holder.
+    /// Those of [`Semaphore::acquire`], and [`Error::WouldBlock`] with the oldest holder, or without one as from
+    /// [`Mutex::try_lock`](super::Mutex::try_lock).
     pub fn try_acquire(&self, permits: u32) -> Result<Guard, Error> {
         self.acquire_within(permits, Patience::Try)
     }
@@ -122,7 +123,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Those of [`Semaphore::resize`], and [`Error::TimedOut`]: then the limit may have been changed, or may still be.
+    /// Those of [`State::put_timeout`](crate::State::put_timeout).
     pub fn resize_timeout(&self, limit: u32, timeout: Duration) -> Result<(), Error> {
         self.write(None, limit, Patience::For(timeout))
     }

@@ -228,7 +228,7 @@ pub enum EndReason {
     Left,
     /// The kernel has closed its presence: the process ended, or gave its sockets up, without a word.
     Failed,
-    /// It lives, but was silent or did not drain its connection until the limit passed.
+    /// It lives, but was silent or did not drain its connection until the limit passed, or was told to stop and did not.
     Evicted,
 }
 

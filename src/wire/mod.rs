@@ -248,7 +248,8 @@
 //! newer version of the program, then its id. The end of the connection follows. The others give that one 100 ms to bind
 //! the port before they try, unless its presence ends, and no supervisor resigns in its favour again.
 //!
-//! **82 Ping**: u64. To a member for which somebody has waited too long. Pong with the number follows.
+//! **82 Ping**: u64. To a member of the newest version, before the office is left to it: it is to show that it runs. Pong
+//! with the number follows.
 //!
 //! **83 Pong**: u64. The answer to a Ping.
 //!

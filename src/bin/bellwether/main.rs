@@ -45,8 +45,9 @@ enum Task {
     ///
     /// Every process takes the times itself, on a clock that all of them share, when its own code hears of the event.
     /// All the while the processes fight for one lock and write a journal under it, in a temporary directory of their
-    /// own. The exit status is 0 only if every survivor was back under its old id each time, and if the journal shows one
-    /// owner at a time under tokens that rise.
+    /// own. In the end one of them is paused, and one writes a value. The exit status is 0 only if every survivor was back
+    /// under its old id each time, the journal shows one owner at a time under tokens that rise, every supervisor has
+    /// refused what the policy of the processes forbids, who was paused had nothing, and the value has reached all.
     Demo(demo::Options),
 
     /// Print who is in a group and who holds and waits for its locks, without joining it.

@@ -9,7 +9,7 @@ use super::{Config, EVERYTHING};
 const WRITES: Config = Config { slots: 4, locks: 0, acquires: 0, puts: 10, ..EVERYTHING };
 
 /// The rule is needed: without it some schedule ends in this sort of violation.
-fn needs(config: Config, off: fn(&mut Rules), violation: &str) {
+pub(super) fn needs(config: Config, off: fn(&mut Rules), violation: &str) {
     let mut without = config;
     off(&mut without.rules);
     let found = find(without, 1 << 40, 20_000).expect("a schedule that goes wrong");
@@ -29,6 +29,6 @@ fn a_winner_that_adopts_its_own_copy_loses_writes() {
 }
 
 #[test]
-fn a_write_that_is_said_again_and_not_compared_is_done_twice() {
+fn finding_21_a_write_that_is_said_again_and_not_compared_is_done_twice() {
     needs(WRITES, |rules| rules.resubmissions_are_compared = false, "APPLIED TWICE");
 }

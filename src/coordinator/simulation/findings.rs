@@ -1,5 +1,11 @@
 //! The findings of the design's red team, each as a schedule: with its rule in force it is harmless, without it the
 //! observer sees what would have gone wrong.
+//!
+//! Those that are not about elections and holders have theirs beside the code that they are about: 21 (versions of values)
+//! in `copies.rs` and in the tests of `replica.rs` and `writes.rs`; 22 (two results) in `tests/once.rs`; 23 (limits) in the
+//! tests of `grants.rs` and in `tests/semaphores.rs`; 28 (barriers) in `meetings.rs`; 29 (succession) in the tests of
+//! `succession.rs`; 31 (a stopped member with nothing in hand) in `tests/failure.rs`; 32 (callbacks) in the tests of
+//! `gate.rs` and in `tests/callbacks.rs`; 35 (pauses) in the tests of `gate.rs` and in `tests/pause_reigns.rs`.
 
 use super::super::rules::Rules;
 use super::script::Script;
@@ -121,6 +127,37 @@ fn finding_5_a_grant_before_the_survivors_know_the_new_names() {
             script.deliver(4).act(Acquire(4, 0));
             script.read(4, 1).deliver(4).act(Kill(1));
             script.all(&[Receive(2), Receive(3), Elect(2), Elect(3), Acquire(2, 0)]).among(&[2, 3]);
+        },
+    );
+}
+
+/// 4 is told a place by a supervisor that dies before the others were told of 4: nobody waits for 4 then.
+#[test]
+fn finding_18_a_place_is_told_when_everybody_knows_the_new_names() {
+    let config = Config { slots: 5, members: 4, listing: false, ..GROUP };
+    needs(
+        config,
+        |rules| rules.two_step_opening = false,
+        "FIFO BROKEN",
+        |script| {
+            script.all(&[
+                Kill(0),
+                Receive(1),
+                Receive(2),
+                Receive(3),
+                Elect(1),
+                Elect(2),
+                Elect(3),
+                Start(4),
+                Elect(4),
+            ]);
+            script.read(4, 1).read(2, 2).read(3, 2).act(Probe(1));
+            script.deliver(4).act(Acquire(4, 0));
+            script.read(4, 1).deliver(4).act(Kill(1));
+            script.all(&[Receive(2), Receive(3), Elect(2), Elect(3), Acquire(2, 0)]).among(&[2, 3]);
+            script.act(Acquire(3, 0));
+            script.among(&[2, 3]).act(Release(2, 0));
+            script.among(&[2, 3]);
         },
     );
 }

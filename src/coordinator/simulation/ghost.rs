@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::session::{Claim, Hold, Notice};
 use super::super::supervisor::Supervisor;
 use super::Clock;
+use super::control;
 use super::meetings::Meetings;
 use super::state;
 use super::world::{Instance, World, lock_name, lock_of, owner};
@@ -18,6 +19,7 @@ pub(super) struct Ghost {
     pub(super) slots: Vec<Notes>,
     pub(super) state: state::Seen,
     pub(super) meetings: Meetings,
+    pub(super) control: control::Seen,
     /// With which view each id became a member.
     born: BTreeMap<InstanceId, Stamp>,
     /// Ids that a supervisor has given up.
@@ -81,6 +83,7 @@ impl Ghost {
             slots: vec![Notes::default(); slots],
             state: state::Seen::new(slots),
             meetings: Meetings::default(),
+            control: control::Seen::new(slots),
             born: BTreeMap::new(),
             given_up: BTreeSet::new(),
             opened: None,
@@ -177,6 +180,7 @@ impl World {
                 }
             }
             Notice::Passed(request, leads) => self.ghost_passed(i, request, leads),
+            Notice::Denied(request, _) if self.ghost.control.was_denied(i, request) => {}
             Notice::Denied(request, why) => self.fail(format!("DENIED: {request} of {i}: {why}")),
             Notice::Forfeited => self.ghost_excuse_waits(i),
             Notice::Reign(..) => {
@@ -239,7 +243,13 @@ impl World {
         if token <= self.excused(usize::from(i), lock) {
             return;
         }
-        let void = |k: usize, request: Request| self.ghost.slots[k].void.contains(&request);
+        // Who waits for a verdict is passed over as well, and which waits that are is the policy's affair.
+        if self.config.judges {
+            return;
+        }
+        let void = |k: usize, request: Request| {
+            self.ghost.slots[k].void.contains(&request) || self.ghost.control.was_passed_over(k)
+        };
         let Some(ticket) = ticket.filter(|_| !void(usize::from(i), request)) else { return };
         let mut passed = None;
         for (k, other) in

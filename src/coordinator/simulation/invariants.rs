@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::session::Claim;
+use super::control::is_paused;
 use super::world::{Phase, World, lock_name};
 use super::{PERMITS, SEMAPHORE};
 use crate::ident::{InstanceId, Request, Token};
@@ -118,6 +119,9 @@ impl World {
         }
         supervisor.grants().check_invariants();
         supervisor.check_invariants();
+        if let Some(bad) = self.control_unrest(supervisor) {
+            return Some(bad);
+        }
         if let Some(bad) = self.state_unrest(supervisor) {
             return Some(bad);
         }
@@ -154,7 +158,7 @@ impl World {
                         if !waiters.any(|waiter| (waiter.who, waiter.request) == (session.id(), request)) {
                             return Some(format!("WAITER LOST: {i} waits for {lock} in no queue"));
                         }
-                        if holders.next().is_none() {
+                        if holders.next().is_none() && !is_paused(supervisor, session.id()) {
                             return Some(format!("STARVED: {lock} is free and {i} waits"));
                         }
                     }

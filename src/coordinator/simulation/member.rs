@@ -52,6 +52,7 @@ impl World {
                         instance.phase = Phase::Member;
                     }
                     self.state_heard(i, &notice);
+                    self.control_heard(i, &notice);
                     self.heard(i, notice, &before);
                 }
             }

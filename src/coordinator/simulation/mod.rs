@@ -3,6 +3,7 @@
 //!
 //! `BELLWETHER_SIM_SCHEDULES=n` multiplies the number of random schedules by n, `BELLWETHER_SIM_SEED=n` takes others.
 
+mod control;
 mod copies;
 mod findings;
 mod ghost;
@@ -62,6 +63,10 @@ struct Config {
     late_call: bool,
     /// Whether instances are of different versions, and leave the office to newer ones.
     succession: bool,
+    /// Whether supervisors have a policy.
+    judges: bool,
+    /// How many messages and questions each instance may send.
+    errands: u8,
     /// Whether every frame is encoded and decoded on its way.
     wire: bool,
     length: usize,
@@ -86,10 +91,12 @@ enum Fault {
     GiveUp,
     TimeOut,
     Limit,
+    Pause,
+    Deny,
 }
 
 impl Fault {
-    const COUNT: usize = Self::Limit as usize + 1;
+    const COUNT: usize = Self::Deny as usize + 1;
 }
 
 impl Config {
@@ -121,6 +128,8 @@ impl Config {
         listing: true,
         late_call: false,
         succession: false,
+        judges: false,
+        errands: 0,
         wire: false,
         length: 60,
     };

@@ -24,6 +24,9 @@ impl World {
                 Phase::Supervisor => {
                     self.supervisor_work(i, actions);
                     self.yields(i, actions);
+                    if instance.retiring.is_none() {
+                        self.answers(i, actions);
+                    }
                 }
                 Phase::Off | Phase::Left | Phase::Dead => {}
             }
@@ -110,6 +113,8 @@ impl World {
                 }
             }
             self.puts(i, actions);
+            self.errands(i, actions);
+            self.refusals(i, actions);
             if self.may_arrive(i) {
                 actions.extend((0..self.config.barriers).map(|barrier| Action::Arrive(i, barrier)));
             }

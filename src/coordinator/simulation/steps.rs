@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::session::Effect;
 use super::super::supervisor::{Control, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
@@ -65,6 +66,7 @@ impl World {
             }
             Action::Continue(i) => self.at(i).stopped = false,
             Action::GiveUp(i) => {
+                self.ghost.control.gave_up(i);
                 self.no_witness(self.instances[usize::from(i)].session.id());
                 if let Some(k) = self.current(i) {
                     self.pipes[k].shut_client();
@@ -76,6 +78,12 @@ impl World {
             Action::Finish(i) => self.finish(i),
             Action::FailStop(i) => self.fail_stop(i),
             Action::HandOver(i) => self.hand_over(i),
+            Action::Post(i, to) => self.post(i, to),
+            Action::Ask(i) => self.question(i),
+            Action::Pause(i, k) => self.pause(i, k, true),
+            Action::Resume(i, k) => self.pause(i, k, false),
+            Action::Judge(n, allows) => self.judge(n, allows),
+            Action::Answer(n) => self.answer(n),
         }
         let instances = &self.instances;
         self.pipes
@@ -106,6 +114,8 @@ impl World {
             Action::FailStop(_) => Fault::FailStop,
             Action::GiveUp(_) => Fault::GiveUp,
             Action::Slice(_) => Fault::Limit,
+            Action::Pause(..) => Fault::Pause,
+            Action::Judge(_, false) => Fault::Deny,
             _ => return,
         };
         self.used[fault as usize] = self.used[fault as usize].saturating_add(1);
@@ -167,10 +177,13 @@ impl World {
             control: Control {
                 yields: config.succession,
                 heirs: instance.session.heirs().clone(),
+                judges: config.judges,
+                answers: config.errands > 0,
                 ..Control::default()
             },
         };
         let supervisor = Supervisor::with_rules(settings, config.rules);
+        self.ghost.control.begin_reign();
         self.at(i).supervisor = Some(Box::new(supervisor));
         for frame in hello {
             self.supervise(i, |supervisor| supervisor.frame(LinkId::LOCAL, frame));
@@ -204,7 +217,12 @@ impl World {
     pub(super) fn elect_again(&mut self, i: u8) {
         let instance = self.at(i);
         instance.phase = Phase::Elect;
-        instance.session.disconnected();
+        for effect in instance.session.disconnected() {
+            if let Effect::Tell(notice) = effect {
+                self.control_heard(i, &notice);
+            }
+        }
+        let instance = self.at(i);
         if instance.session.is_fresh() {
             instance.membership = None;
         }
@@ -256,7 +274,8 @@ impl World {
                     }
                 }
                 Output::StepDown(_) => self.at(i).retiring = Some(Retiring::Stays),
-                Output::Judge(..) | Output::Handle(..) => panic!("nobody controls here"),
+                Output::Judge(number, entry, frame) => self.policy_asked(i, number, entry.id, &frame),
+                Output::Handle(number, entry, bytes) => self.handler_asked(i, &supervisor, number, entry.id, &bytes),
             }
         }
         let me = self.at(i).session.id();
@@ -266,6 +285,7 @@ impl World {
 
     fn put_out(&mut self, i: u8, supervisor: &mut Supervisor, link: LinkId, frame: ToMember) {
         self.state_said(i, supervisor, link, &frame);
+        self.control_said(i, supervisor, link, &frame);
         if link == LinkId::LOCAL {
             for answer in self.take(i, frame) {
                 supervisor.frame(LinkId::LOCAL, answer);
@@ -391,6 +411,7 @@ impl World {
 
     pub(super) fn close_office(&mut self, i: u8) {
         self.at(i).supervisor = None;
+        self.ghost.control.end_reign(i);
         if self.port == Some(i) {
             self.port = None;
             self.resigned = false;

@@ -88,12 +88,14 @@ pub(super) fn walk(start: &World, seed: u64, steps: &mut u64) -> Option<Violatio
 
 fn likelihood(action: Action) -> usize {
     match action {
-        Action::Kill(_) => 6,
+        Action::Kill(_) | Action::Pause(..) | Action::Judge(_, false) => 6,
         Action::Stop(_) => 8,
         Action::Leave(_) | Action::Resign(_) | Action::FailStop(_) => 5,
         Action::Continue(_) | Action::HandOver(_) | Action::Slice(_) | Action::Cancel(..) | Action::TimeOut(_) => 15,
-        Action::Start(_) => 20,
+        Action::Start(_) | Action::Resume(..) => 20,
         Action::Release(..) => 25,
+        Action::Post(..) | Action::Ask(_) => 10,
+        Action::Judge(_, true) | Action::Answer(_) => 60,
         Action::GiveUp(_) | Action::Put(..) | Action::PutIf(..) | Action::Delete(..) => 30,
         Action::Acquire(..) | Action::Share(..) | Action::Permits(..) | Action::Take(..) | Action::Arrive(..) => 40,
         _ => 100,

@@ -58,6 +58,16 @@ pub(super) enum Action {
     FailStop(u8),
     /// Nothing keeps the supervisor from resigning in favour of its heir.
     HandOver(u8),
+    /// Sends a message to this one.
+    Post(u8, u8),
+    Ask(u8),
+    /// The supervisor commands this one.
+    Pause(u8, u8),
+    Resume(u8, u8),
+    /// The policy answers this one of the open questions.
+    Judge(u8, bool),
+    /// The handler answers this one of the open questions.
+    Answer(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,6 +57,18 @@ fn kinds_are_numbered_without_gaps_and_not_shared() {
 }
 
 #[test]
+fn the_page_has_a_paragraph_for_every_message() {
+    let page = include_str!("../mod.rs");
+    let paragraphs: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("//! **")?.split_once("**: ")).collect();
+    let name = |text: String| text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
+    let client = samples::to_supervisor().into_iter().map(|message| (frame(&message)[4], name(format!("{message:?}"))));
+    let server = samples::to_member().into_iter().map(|message| (frame(&message)[4], name(format!("{message:?}"))));
+    let mut titles: Vec<_> = client.chain(server).map(|(kind, name)| format!("{kind} {name}")).collect();
+    titles.dedup();
+    assert_eq!(paragraphs.iter().map(|(title, _)| *title).collect::<Vec<_>>(), titles);
+}
+
+#[test]
 fn a_hello_of_another_version_is_read() {
     let foreign = Hello { wire: WIRE_VERSION + 1, ..hello() };
     assert_eq!(decode(&frame(&ToSupervisor::Hello(foreign.clone()))[4..]), Ok(ToSupervisor::Hello(foreign)));

@@ -117,14 +117,14 @@ fn the_supervisor_itself_is_told_to_stop_when_all_others_were_and_whoever_comman
     }
     // One that ends is not waited for, and counts as not reached.
     office.end(C, false);
-    assert_eq!(office.told(ME), [stop.clone()]);
+    assert_eq!(office.told(ME), std::slice::from_ref(&stop));
     assert_eq!(office.unwritten[&WATCHER].front(), Some(&ToMember::Delivered(request(1), 3)));
     // Also if nobody is left who would be answered, or there is nobody else to tell.
     office.command(WATCHER, 2, None, Order::Stop);
     office.end(WATCHER, true);
     assert!(office.told(ME).is_empty());
     while office.write(A) || office.write(B) {}
-    assert_eq!(office.told(ME), [stop.clone()]);
+    assert_eq!(office.told(ME), std::slice::from_ref(&stop));
     office.command(ME, 3, Some(ME), Order::Stop);
     assert_eq!(office.told(ME), [ToMember::Delivered(request(3), 1), stop]);
 }
