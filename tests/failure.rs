@@ -424,12 +424,15 @@ fn b3_b2_a_winner_that_stands_still_in_the_middle_of_counted_time_evicts_nobody(
         everyone.push(supervisor.clone());
         let epoch = fleet.agree(&everyone).epoch;
         crowd.stop();
+        let before: BTreeSet<u16> = kernel::connections(fleet.port).iter().map(|c| c.other_than(fleet.port)).collect();
         kill(&supervisor);
         winner.event(0, "its victory", |event| {
             (event.kind() == "welcomed" && event.get("role") == Some("Supervisor")).then_some(())
         });
-        // Each slice of counted time begins with a knock at the own door, of which the kernel keeps a trace.
-        let knock = |c: &&kernel::Connection| c.remote == fleet.port && c.state == kernel::State::Closed;
+        // Each slice of counted time begins with a knock at the own door, of which the kernel keeps a trace at whichever end
+        // was closed first.
+        let knock =
+            |c: &&kernel::Connection| c.state == kernel::State::Closed && !before.contains(&c.other_than(fleet.port));
         let knocks = || kernel::connections(fleet.port).iter().filter(knock).count();
         eventually("the winner counts", || knocks() > 0);
         winner.process.stop();

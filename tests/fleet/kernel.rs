@@ -23,6 +23,13 @@ pub enum State {
     Other,
 }
 
+impl Connection {
+    /// The port at the end that is not this one.
+    pub fn other_than(&self, port: u16) -> u16 {
+        if self.local == port { self.remote } else { self.local }
+    }
+}
+
 /// All connections that have this port at one end.
 pub fn connections(port: u16) -> Vec<Connection> {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
