@@ -604,8 +604,13 @@ fn p13_who_leaves_while_others_send_to_it_has_left_and_not_failed() {
         // It leaves as soon as it has joined: what is being sent to it then finds nobody.
         process.ask(&format!("visit v group={} port={}", fleet.group, fleet.port)).unwrap();
     }
-    eventually("all have been seen to end", || members[0].events(from, "ended").len() == visits);
-    for ended in members[0].events(from, "ended") {
+    let seen = |kind: &str| members[0].events(from, kind);
+    // Who is too slow for all that is said misses some events, or is cut and back only after somebody has come and gone.
+    let too_slow = || ["missed", "reign"].iter().any(|kind| !seen(kind).is_empty());
+    eventually("all have been seen to end", || {
+        seen("ended").len() == visits || !seen("ended").is_empty() && too_slow()
+    });
+    for ended in seen("ended") {
         assert_eq!(ended.text("reason"), "Left");
     }
 }

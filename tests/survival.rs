@@ -139,7 +139,9 @@ impl<'f> Storm<'f> {
         eventually("somebody reigns", || self.supervisor().is_some());
         let supervisor = self.supervisor().expect("somebody reigns");
         let victim = (supervisor + 1 + self.chance.below(self.alive.len() as u64 - 1) as usize) % self.alive.len();
-        if self.alive[victim].reign.is_none() {
+        // One that was shut out before may not be back yet, and is nobody's member then.
+        let epoch = |n: usize| self.alive[n].reign.map(|(epoch, _)| epoch);
+        if epoch(victim) != epoch(supervisor) {
             return;
         }
         self.stop(victim, 60_000);

@@ -330,6 +330,20 @@ impl Supervisor {
         self.mail.drop_if_empty(link);
     }
 
+    /// Who has left has done what it was told, if it was told to stop: that has reached it, whoever is first to say so.
+    pub(super) fn note_stopped(&mut self, link: LinkId) {
+        let Mail { boxes, letters, .. } = &mut self.mail;
+        let Some(mailbox) = boxes.get_mut(&link) else { return };
+        let is_stop = |sent: &Sent| {
+            letters.get(&sent.number).is_some_and(|letter| letter.frame == ToMember::Command(Order::Stop))
+        };
+        let stops: Vec<_> = mailbox.under_way.iter().copied().filter(is_stop).collect();
+        // Nothing of it is counted: it costs nothing.
+        mailbox.under_way.retain(|sent| !is_stop(sent));
+        stops.into_iter().for_each(|sent| self.settle(sent.number, Fate::Reached));
+        self.mail.drop_if_empty(link);
+    }
+
     /// A connection has ended. What it sent goes on, and nobody is told what became of that.
     pub(super) fn forget_mail(&mut self, link: LinkId) {
         let first = (link, Request::new(0), 0);

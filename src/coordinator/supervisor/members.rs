@@ -41,6 +41,7 @@ impl Supervisor {
         if let Phase::Window(window) = &mut self.phase {
             window.ended(id, EndReason::Left);
         }
+        self.note_stopped(link);
         self.end(id, EndReason::Left);
         self.close_link(link);
     }

@@ -217,6 +217,25 @@ fn an_evicted_one_that_breaks_the_protocol_is_still_told_before_anything_is_free
 }
 
 #[test]
+fn who_leaves_before_it_is_known_that_it_was_told_to_has_been_reached() {
+    let mut office = office();
+    office.command(WATCHER, 1, Some(A), Order::Stop);
+    office.command(WATCHER, 2, None, Order::Stop);
+    office.say(A, ToSupervisor::Leave);
+    let answers = |office: &mut Office| {
+        let all = office.told(WATCHER).into_iter();
+        all.filter(|frame| matches!(frame, ToMember::Delivered(..))).collect::<Vec<_>>()
+    };
+    office.write_all();
+    assert_eq!(answers(&mut office), [ToMember::Delivered(request(1), 1), ToMember::Delivered(request(2), 4)]);
+    // Of what is no order to leave it stays unknown.
+    office.command(WATCHER, 3, Some(B), Order::Custom([].into()));
+    office.say(B, ToSupervisor::Leave);
+    office.write_all();
+    assert!(office.told(WATCHER).contains(&ToMember::Interrupted(request(3))));
+}
+
+#[test]
 fn who_leaves_in_time_has_left() {
     let mut office = stopping(Rules::ALL);
     slices(&mut office, 1);
