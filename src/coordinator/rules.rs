@@ -17,6 +17,8 @@ pub struct Rules {
     pub highest_attempt: bool,
     /// Nothing is granted before `Opened` was written to everyone accounted for.
     pub two_step_opening: bool,
+    /// Newcomers are welcomed when every survivor was written `Opened`.
+    pub newcomers_come_second: bool,
     /// Whoever forfeited comes back under a new id.
     pub new_id: bool,
     /// A supervisor that fail-stops comes back with its id, its view and its own claims.
@@ -75,6 +77,7 @@ impl Rules {
         end_is_not_death: true,
         highest_attempt: true,
         two_step_opening: true,
+        newcomers_come_second: true,
         new_id: true,
         fail_stop_keeps_claims: true,
         window_after_resignation: true,

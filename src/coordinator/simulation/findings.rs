@@ -10,10 +10,10 @@
 use super::super::rules::Rules;
 use super::script::Script;
 use super::world::Action::{
-    Acquire, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, Read, Receive, Release, Resign,
-    Slice, Start, Stop, Take, Write,
+    Acquire, Call, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, PutIf, Read, Receive, Release,
+    Resign, Slice, Start, Stop, Take, Write,
 };
-use super::{Clock, Config, Fault};
+use super::{Clock, Config, EVERYTHING, Fault};
 
 /// Three members, the second holds the lock; one more may start; everything may happen.
 const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
@@ -109,7 +109,11 @@ fn finding_5_a_grant_before_the_survivors_know_the_new_names() {
     let config = Config { slots: 5, members: 4, held: None, listing: false, ..GROUP };
     needs(
         config,
-        |rules| rules.two_step_opening = false,
+        |rules| {
+            // Then a newcomer is the first to hear of the reign.
+            rules.newcomers_come_second = false;
+            rules.two_step_opening = false;
+        },
         "TWO HOLDERS",
         |script| {
             script.all(&[
@@ -131,13 +135,53 @@ fn finding_5_a_grant_before_the_survivors_know_the_new_names() {
     );
 }
 
+/// The clock was set back. 3 is welcomed in a reign that dies before 2 has heard of it; so the next reign, that of 2, has a
+/// lower epoch, and 3's empty copy of the state counts for newer than what was written in it.
+#[test]
+fn a_newcomer_is_not_the_only_one_who_knows_of_a_reign() {
+    let rules = Rules { step: 2, ..Rules::ALL };
+    let config = Config { slots: 4, clock: Clock::WasSetBack, rules, locks: 1, ..EVERYTHING }.with(&[
+        (Fault::Start, 1),
+        (Fault::Kill, 2),
+        (Fault::Resign, 2),
+    ]);
+    needs(
+        config,
+        |rules| rules.newcomers_come_second = false,
+        "WRITE LOST",
+        |script| {
+            script.all(&[Resign(0), PutIf(2, 1), Start(3), Write(2, 1), Receive(2), Write(1, 1), Finish(0), Elect(0)]);
+            script.all(&[Receive(2), Call(0), Elect(3), Elect(2)]).read(3, 1);
+            script.all(&[Receive(1), Receive(1), Elect(1)]).read(1, 2).read(2, 2);
+            script.all(&[
+                Write(3, 1),
+                Write(3, 1),
+                Kill(1),
+                Kill(0),
+                Receive(2),
+                Receive(3),
+                Elect(2),
+                Probe(2),
+                Call(2),
+            ]);
+            script.all(&[Resign(2), Receive(3), Receive(3), Finish(2), Elect(2), Call(2), Elect(3)]).read(3, 2);
+            script.act(Probe(2));
+            script.deliver(3).read(3, 2);
+        },
+    );
+}
+
 /// 4 is told a place by a supervisor that dies before the others were told of 4: nobody waits for 4 then.
 #[test]
 fn finding_18_a_place_is_told_when_everybody_knows_the_new_names() {
     let config = Config { slots: 5, members: 4, listing: false, ..GROUP };
     needs(
         config,
-        |rules| rules.two_step_opening = false,
+        |rules| {
+            // Then a newcomer is the first to hear of the reign.
+            rules.newcomers_come_second = false;
+            rules.two_step_opening = false;
+        },
         "FIFO BROKEN",
         |script| {
             script.all(&[
@@ -432,7 +476,11 @@ fn finding_30_who_forfeited_may_have_been_confirmed_since() {
     let config = Config { slots: 5, ..GROUP };
     needs(
         config,
-        |rules| rules.new_tag_before_hello = false,
+        |rules| {
+            // Then 4 has read of it before 1 has.
+            rules.newcomers_come_second = false;
+            rules.new_tag_before_hello = false;
+        },
         "TWO HOLDERS",
         |script| {
             script.all(&[Stop(1), Kill(0), Receive(2), Elect(2), Probe(2), Slice(2), FailStop(2), Stop(2)]);

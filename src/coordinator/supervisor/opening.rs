@@ -65,13 +65,14 @@ impl Supervisor {
         // Fresh tokens lie above the base; so the base that everybody learns is the last of them.
         self.head.base = self.grants.highest();
         let here = |place: Place| matches!(place, Place::Here(_));
-        let parked = |place: Place| matches!(place, Place::Parked(_));
         let survivors = self.registry.in_place(here);
         let lacking: Vec<_> = survivors.iter().map(|id| self.writes.brought(*id)).collect();
         let survivors = self.links_of(&survivors);
-        let newcomers = self.registry.in_place(parked);
+        // Newcomers are named like those of any round, behind `Opened`: none of them has a view of a reign of which a
+        // survivor knows nothing, or it could take what that one goes on to do for older than its own copy.
+        let first = |place: Place| matches!(place, Place::Parked(_)) && !self.rules.newcomers_come_second;
+        let newcomers = self.registry.in_place(first);
         for id in &newcomers {
-            // Everyone learns their names from `Opened` itself, before anything is granted.
             if let Some(link) = self.registry.get(*id).and_then(|member| member.place.link()) {
                 self.registry.move_to(*id, Place::Here(link));
             }

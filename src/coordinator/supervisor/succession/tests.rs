@@ -123,14 +123,23 @@ fn nobody_is_asked_who_was_an_heir_before_or_if_the_application_wants_none() {
 #[test]
 fn nothing_happens_before_the_reign_is_open() {
     let mut supervisor = window(5, yielding());
-    join(&mut supervisor, 2, 6);
-    assert_eq!(asked(&mut supervisor, 2), None);
+    // One is newer and survived, one is and comes new.
+    begin_hello_of(&mut supervisor, LinkId(2), 2, &[1, 2], 6);
+    supervisor.frame(LinkId(2), ToSupervisor::ClaimsEnd);
+    join(&mut supervisor, 3, 6);
     supervisor.close(1000);
     assert!(!supervisor.is_open());
-    assert_eq!(asked(&mut supervisor, 2), None, "it has not been told of the reign");
+    let asked_both = |supervisor: &mut Supervisor| {
+        let outputs = supervisor.take_outputs();
+        [2, 3].map(|number| {
+            let asks = |output: &Output| matches!(output, Output::Send(LinkId(n), ToMember::Ping(_)) if *n == number);
+            outputs.iter().any(asks)
+        })
+    };
+    assert_eq!(asked_both(&mut supervisor), [false; 2], "they have not been told of the reign");
     write_all(&mut supervisor);
     assert!(supervisor.is_open());
-    assert!(asked(&mut supervisor, 2).is_some());
+    assert_eq!(asked_both(&mut supervisor), [true; 2]);
 }
 
 #[test]
