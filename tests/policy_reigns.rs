@@ -113,7 +113,9 @@ fn c4_nothing_is_granted_to_a_wait_before_it_was_asked_about_again() {
     expect_reign(&members, epoch);
     let next = winner(&members);
     next.expect(0, "judged", &[("who", slow.member.id.as_str()), ("name", "line")]);
-    // It is passed over, like one that is not there, and keeps its place.
+    // What the second asks for now is asked about after its wait.
+    second.member.lock("fence", "mutex other").unwrap();
+    // The first is passed over, like one that is not there, and keeps its place.
     members[0].unlock("g").unwrap();
     let passed = second.granted().number("token");
     assert!(passed > token && !slow.is_over());
