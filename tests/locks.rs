@@ -284,6 +284,34 @@ fn b6_the_next_owner_is_told_what_became_of_the_one_before() {
 }
 
 #[test]
+fn b6_a_panic_with_a_guard_in_hand_is_told_to_the_next_owner() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    for what in ["mutex catalog", "write index", "permits seats limit=2 count=2"] {
+        for (unlucky, next) in [(&rest[0], &supervisor), (&supervisor, &rest[0]), (&rest[0], &rest[1])] {
+            let abandoned = |member: &fleet::Member| {
+                let grant = member.lock("g", &format!("{what} within=25000")).unwrap();
+                grant.text("abandoned")
+            };
+            assert_eq!(abandoned(unlucky), "Clean", "{what}");
+            let waiting = next.queue("g", what, 0);
+            unlucky.ask("panic g").unwrap();
+            assert_eq!(waiting.granted().text("abandoned"), "Unknown", "{what}");
+            // Who was told and releases has seen to it.
+            next.unlock("g").unwrap();
+            assert_eq!(abandoned(unlucky), "Clean", "{what}");
+            unlucky.unlock("g").unwrap();
+        }
+    }
+    // Who only looks breaks nothing, and who panicked before it had the lock was not cut short in its work.
+    rest[0].lock("g", "read index").unwrap();
+    rest[0].ask("panic g").unwrap();
+    rest[0].ask("unwind write index").unwrap();
+    assert_eq!(rest[0].lock("g", "write index").unwrap().text("abandoned"), "Clean");
+}
+
+#[test]
 fn p11_after_leaving_nothing_is_held_and_nothing_is_waited_for() {
     let fleet = Fleet::with("limit=none");
     for leaver_reigns in [false, true] {

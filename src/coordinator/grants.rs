@@ -213,6 +213,11 @@ impl Grants {
         self.give_back((from, request), End::Released);
     }
 
+    /// `from` took the grant and ends it in the middle of its work. Nothing happens unless it holds.
+    pub fn abandon(&mut self, from: InstanceId, request: Request) {
+        self.give_back((from, request), End::Abandoned);
+    }
+
     /// `from` gives back a grant that nobody waited for. Nothing happens unless it holds.
     pub fn decline(&mut self, from: InstanceId, request: Request) {
         let end = if self.rules.decline_keeps_the_flag { End::Declined } else { End::Released };

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use super::calls::{Answer, Patience, Place, TRY};
 use super::shared::{Seat, Shared, State};
 use super::warden::LEAST_SLICE;
-use crate::coordinator::session::Hold;
+use crate::coordinator::session::{Hold, Session};
 use crate::error::Error;
 use crate::ident::{Request, Resource};
 use crate::wire::message::{Mode, ToSupervisor};
@@ -42,10 +42,19 @@ impl Shared {
 
     /// Ends a grant; says whether it was held until now.
     pub(crate) fn release(&self, request: Request) -> bool {
+        self.give_back(request, Session::release)
+    }
+
+    /// Ends a grant in the middle of the work.
+    pub(crate) fn abandon(&self, request: Request) {
+        self.give_back(request, Session::abandon);
+    }
+
+    fn give_back(&self, request: Request, how: impl FnOnce(&mut Session, Request) -> Option<ToSupervisor>) -> bool {
         let mut state = self.state();
         // With the instance all that it held has gone, whatever its own table still says.
         let held = state.session.held(request).is_some() && !state.leaving;
-        let frame = state.session.release(request);
+        let frame = how(&mut state.session, request);
         self.submit(state, frame);
         held
     }

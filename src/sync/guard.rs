@@ -1,6 +1,6 @@
 //! The proof that something is held.
 
-use std::fmt;
+use std::{fmt, thread};
 
 use crate::coordinator::session::Hold;
 use crate::entry::time;
@@ -14,8 +14,9 @@ use crate::wire::message::Abandoned;
 /// It survives the supervisor: whoever reigns next knows of it. It does not need to be dropped in the thread that got
 /// it. As long as it exists the instance does not leave of its own accord.
 ///
-/// Nothing is poisoned: a guard that is dropped because its thread panics releases like any other, and says nothing of
-/// the panic to the next owner.
+/// Nothing is poisoned, but a guard that is dropped because its thread panics tells the next owner so: it finds
+/// [`Abandoned::Unknown`] where it would have found [`Abandoned::Clean`]. As in `std`, not if the thread panicked already
+/// when it got the guard, nor for a guard of [`RwLock::read`](super::RwLock::read).
 ///
 /// What a lock cannot do: keep this process from being stopped and losing it meanwhile ([`Guard::is_held`],
 /// [`Event::LockLost`](crate::Event::LockLost)), or keep a write that is under way from arriving late. Work that must be
@@ -25,11 +26,13 @@ pub struct Guard {
     instance: Instance,
     request: Request,
     hold: Hold,
+    /// The thread panicked already: what it does on its way out is no work cut short.
+    panicked: bool,
 }
 
 impl Guard {
     pub(super) fn new(instance: Instance, request: Request, hold: Hold) -> Self {
-        Self { instance, request, hold }
+        Self { instance, request, hold, panicked: thread::panicking() }
     }
 
     /// The fencing token: higher than that of every grant of this name before, reigns included.
@@ -77,7 +80,10 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // In a forked child the connection is the parent's, and so is what it holds.
-        if let Ok(shared) = self.instance.shared().unforked() {
+        let Ok(shared) = self.instance.shared().unforked() else { return };
+        if thread::panicking() && !self.panicked {
+            shared.abandon(self.request);
+        } else {
             shared.release(self.request);
         }
     }

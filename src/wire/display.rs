@@ -38,6 +38,7 @@ impl fmt::Display for ToSupervisor {
             Self::Acquire(want) => write!(f, "acquire {want}"),
             Self::Cancel(request) => write!(f, "cancel #{request}"),
             Self::Release(request) => write!(f, "release #{request}"),
+            Self::Abandon(request) => write!(f, "abandon #{request}"),
             Self::Decline(request) => write!(f, "decline #{request}"),
             Self::Put(put) => {
                 write!(f, "put #{} {} {}", put.request, put.key, Size(put.bytes.as_deref()))?;

@@ -30,6 +30,7 @@ pub(super) mod to_supervisor {
     pub(in crate::wire) const POST: u8 = 23;
     pub(in crate::wire) const ASK: u8 = 24;
     pub(in crate::wire) const COMMAND: u8 = 25;
+    pub(in crate::wire) const ABANDON: u8 = 26;
 }
 
 /// What the supervisor says.

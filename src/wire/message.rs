@@ -31,6 +31,8 @@ pub enum ToSupervisor {
     Cancel(Request),
     /// Ends a grant that was taken. No reply.
     Release(Request),
+    /// Ends a grant that was taken, in the middle of the work. No reply.
+    Abandon(Request),
     /// Gives back a grant that nobody waited for any more. No reply.
     Decline(Request),
     /// Writes a state value.
@@ -417,12 +419,12 @@ pub struct Grant {
 pub enum Abandoned {
     /// It released, or there was none.
     Clean,
-    /// It died holding.
+    /// Its process died, or was silent beyond the window limit, while it held.
     Died {
         /// Which instance that was.
         who: InstanceId,
     },
-    /// It cannot be excluded that it died holding.
+    /// Nobody vouches for its work: it left, or dropped its guard in a panic, or it cannot be excluded that it died.
     Unknown,
 }
 

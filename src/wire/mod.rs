@@ -77,8 +77,8 @@
 //! **Member.** Without waiting for an answer, in one write: Hello, Join, Names\*, Forfeits\*, Departed\*, Held\*, Wants\*,
 //! Completed\*, ClaimsEnd. (A later trust sort puts its challenge and response between Hello and Join.) Only ClaimsEnd
 //! accounts for the member, and of one that is asked to Fetch only the StateEnd. Before its Welcome it sends no request,
-//! but it may already Cancel, Release and Decline what it claimed. It sends no Put before the Welcome or Opened that
-//! carries a view.
+//! but it may already Cancel, Release, Abandon and Decline what it claimed. It sends no Put before the Welcome or Opened
+//! that carries a view.
 //!
 //! A newcomer says of all these at most Completed\*: it may have had another id before, which forfeited.
 //!
@@ -196,6 +196,9 @@
 //! Undelivered, Interrupted or Denied follows. A member says no such thing; it is denied. Custom waits as messages do and
 //! in one order with them; the others do not wait.
 //!
+//! **26 Abandon**: request. From a holder that took the grant and ends it in the middle of its work. No answer. Unlike
+//! after a Release, the next owner is told that nobody vouches for what the lock protects.
+//!
 //! # From the supervisor
 //!
 //! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
@@ -222,7 +225,7 @@
 //! the request waits, at this place. A Grant follows.
 //!
 //! **72 Grant**: request, token, time, u8 abandoned: 0 clean; 1 died, then id of who died; 2 unknown. To a member: the
-//! request is granted. Release, Decline, or the member's end follows.
+//! request is granted. Release, Abandon, Decline, or the member's end follows.
 //!
 //! **73 Token**: request, token. To a holder: its grant goes on under this token.
 //!

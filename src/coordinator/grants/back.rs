@@ -11,7 +11,8 @@ use crate::wire::message::{HeldClaim, ToMember, WantClaim};
 impl Grants {
     /// A member that was set aside is back with these claims, and what it says about itself is the truth:
     ///
-    /// * a holding that it does not claim is freed, as by a decline: it has released it, or has never read the grant;
+    /// * a holding that it does not claim is freed as an abandoned one: it has released it, or abandoned it, or has never
+    ///   read the grant, and nobody says which;
     /// * a holding that it claims as a wait is granted again under the same token: the grant was lost on the way;
     /// * a holding that it claims under another token is told its token;
     /// * a wait that it does not claim is cancelled;
@@ -57,7 +58,10 @@ impl Grants {
                     waits.remove(&key.1);
                     self.grant_again(key, &live.name);
                 }
-                (None, None, _) => touched.extend(self.free(key, End::Declined)),
+                (None, None, _) => {
+                    let end = if self.rules.silence_is_no_release { End::Abandoned } else { End::Declined };
+                    touched.extend(self.free(key, end));
+                }
                 (Some(place), _, Some(claim)) => {
                     let lost = matches!(place, Place::Told(ticket, _) if claim.ticket != Some(ticket));
                     waits.remove(&key.1);

@@ -27,7 +27,9 @@ pub fn grants(data: &[u8]) {
         match what % 17 {
             0 | 1 => grants.acquire(who, want),
             2 => grants.cancel(who, request),
-            3 | 4 => grants.release(who, request),
+            3 => grants.release(who, request),
+            4 if of >= 128 => grants.abandon(who, request),
+            4 => grants.release(who, request),
             5 => grants.decline(who, request),
             6 => grants.set_ready(who, true),
             7 => grants.set_ready(who, false),

@@ -28,6 +28,8 @@ pub(super) enum End {
     Released,
     /// Nobody took the grant.
     Declined,
+    /// By the holder, in the middle of its work, or in a way that it did not say.
+    Abandoned,
     /// The holder left, or is not heard of again, and said nothing of what it held.
     Left,
     /// The holder failed or forfeited.
@@ -177,7 +179,7 @@ impl Lock {
                 }
             }
             End::Declined => {}
-            End::Left => {
+            End::Abandoned | End::Left => {
                 self.marks += 1;
                 if self.flag == Abandoned::Clean {
                     self.flag = Abandoned::Unknown;

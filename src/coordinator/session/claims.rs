@@ -103,6 +103,14 @@ impl Session {
         (self.standing != Connection::Apart).then_some(ToSupervisor::Release(request))
     }
 
+    /// Ends a grant in the middle of the work. Nothing happens if the request holds nothing. Who could only look leaves
+    /// nothing half done, so that is a release.
+    pub fn abandon(&mut self, request: Request) -> Option<ToSupervisor> {
+        let looks = matches!(self.claims.get(&request)?.want().mode, Mode::Shared);
+        let frame = self.release(request)?;
+        Some(if looks { frame } else { ToSupervisor::Abandon(request) })
+    }
+
     pub(super) fn granted(&mut self, grant: &Grant, effects: &mut Vec<Effect>) {
         self.base = self.base.max(grant.token);
         match self.claims.get_mut(&grant.request) {

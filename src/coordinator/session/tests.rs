@@ -67,6 +67,22 @@ fn a_release_after_the_end_of_the_connection_is_in_no_claim() {
 }
 
 #[test]
+fn only_who_could_change_something_abandons_it() {
+    let (mut session, request) = member(true);
+    assert_eq!(session.abandon(request), Some(ToSupervisor::Abandon(request)));
+    assert_eq!(session.abandon(request), None, "it is held no more");
+    let (request, _) = session.acquire(lock(), Mode::Shared);
+    let grant = Grant { request, token: Token::new(91), since: 5, abandoned: Abandoned::Clean };
+    session.receive(ToMember::Grant(grant)).expect("the grant");
+    assert!(session.take(request).is_some());
+    assert_eq!(session.abandon(request), Some(ToSupervisor::Release(request)));
+    let (mut session, request) = member(true);
+    session.disconnected();
+    assert_eq!(session.abandon(request), None);
+    assert_eq!(claims(&session.hello()), 0);
+}
+
+#[test]
 fn a_grant_that_nobody_waits_for_is_declined() {
     let (mut session, request) = member(false);
     assert_eq!(session.cancel(request), Some(ToSupervisor::Cancel(request)));

@@ -10,8 +10,8 @@
 use super::super::rules::Rules;
 use super::script::Script;
 use super::world::Action::{
-    Acquire, Call, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, PutIf, Read, Receive, Release,
-    Resign, Slice, Start, Stop, Take, Write,
+    Abandon, Acquire, Call, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, PutIf, Read, Receive,
+    Release, Resign, Slice, Start, Stop, Take, Write,
 };
 use super::{Clock, Config, EVERYTHING, Fault};
 
@@ -21,6 +21,7 @@ const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::S
     (Fault::Kill, 9),
     (Fault::Stop, 9),
     (Fault::Cancel, 9),
+    (Fault::Abandon, 9),
     (Fault::Leave, 9),
     (Fault::Resign, 9),
     (Fault::FailStop, 9),
@@ -297,6 +298,21 @@ fn finding_20_a_grant_that_nobody_took_clears_no_flag() {
             script.all(&[Acquire(2, 0), Acquire(3, 0)]).read(2, 1).read(3, 1).deliver(2).deliver(3);
             script.all(&[Kill(1), Read(1, 1), Cancel(2, 0)]);
             script.deliver(2).read(2, 1).deliver(3);
+        },
+    );
+}
+
+/// The holder is cut off, and cuts its work short before it is back.
+#[test]
+fn finding_20_who_is_back_without_its_lock_has_not_released_it() {
+    let config = Config { slots: 4, members: 2, capacity: 1, ..GROUP };
+    needs(
+        config,
+        |rules| rules.silence_is_no_release = false,
+        "ABANDONED MISSED",
+        |script| {
+            script.all(&[Stop(1), Start(2), Elect(2)]).read(2, 1).all(&[Write(1, 1), Start(3), Elect(3)]).read(3, 1);
+            script.all(&[Cut(1, 1), Continue(1), Abandon(1, 0)]).rest().act(Acquire(0, 0));
         },
     );
 }

@@ -218,7 +218,9 @@ impl World {
             self.fail(format!("TOKEN NOT RISING: {i} gets {lock} #{token} after {latest:?} was seen"));
         }
         if died && abandoned == Abandoned::Clean {
-            self.fail(format!("ABANDONED MISSED: {i} gets {lock} as clean, but its last owner died"));
+            self.fail(format!(
+                "ABANDONED MISSED: {i} gets {lock} as clean, but the work of its last owner was cut short"
+            ));
         }
     }
 
@@ -281,14 +283,17 @@ impl World {
 
     /// An unclean one.
     pub(super) fn ghost_death(&mut self, i: u8) {
-        for lock in self.config.locks() {
-            if let Some((_, Claim::Holds(want, hold))) = self.instances[usize::from(i)].claim(lock)
-                && want.mode == Mode::Exclusive
-                && hold.taken
-                && hold.token > self.excused(usize::from(i), lock)
-            {
-                self.ghost.locks[usize::from(lock)].died = true;
-            }
+        self.config.locks().for_each(|lock| self.ghost_abandon(i, lock));
+    }
+
+    /// The work is cut short.
+    pub(super) fn ghost_abandon(&mut self, i: u8, lock: u8) {
+        if let Some((_, Claim::Holds(want, hold))) = self.instances[usize::from(i)].claim(lock)
+            && want.mode == Mode::Exclusive
+            && hold.taken
+            && hold.token > self.excused(usize::from(i), lock)
+        {
+            self.ghost.locks[usize::from(lock)].died = true;
         }
     }
 

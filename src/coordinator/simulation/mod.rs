@@ -85,6 +85,7 @@ enum Fault {
     Kill,
     Stop,
     Cancel,
+    Abandon,
     Leave,
     Resign,
     FailStop,
@@ -161,7 +162,8 @@ fn explore(name: &str, config: Config, schedules: u64) {
 
 #[test]
 fn three_members_through_kills_and_cancels() {
-    let config = Config { acquires: 2, ..Config::SMALL }.with(&[(Fault::Kill, 3), (Fault::Cancel, 2)]);
+    let config =
+        Config { acquires: 2, ..Config::SMALL }.with(&[(Fault::Kill, 3), (Fault::Cancel, 2), (Fault::Abandon, 1)]);
     explore("kills", config, 20_000);
 }
 
@@ -184,6 +186,7 @@ const EVERYTHING: Config = Config {
     (Fault::Kill, 3),
     (Fault::Stop, 3),
     (Fault::Cancel, 3),
+    (Fault::Abandon, 2),
     (Fault::Limit, 3),
     (Fault::Leave, 1),
     (Fault::GiveUp, 2),

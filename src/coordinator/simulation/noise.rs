@@ -122,6 +122,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         11..14 => ToSupervisor::ClaimsEnd,
         14 | 15 => ToSupervisor::Acquire(want(c)),
         16 => ToSupervisor::Cancel(request(c)),
+        17 if c.below(4) == 0 => ToSupervisor::Abandon(request(c)),
         17 => ToSupervisor::Release(request(c)),
         18 => ToSupervisor::Decline(request(c)),
         19 => ToSupervisor::Forfeits(vec![forfeit(c), forfeit(c)]),
@@ -217,6 +218,7 @@ fn proper(c: &mut Chance) -> ToSupervisor {
             ToSupervisor::Acquire(_)
                 | ToSupervisor::Cancel(_)
                 | ToSupervisor::Release(_)
+                | ToSupervisor::Abandon(_)
                 | ToSupervisor::Decline(_)
                 | ToSupervisor::Put(_)
                 | ToSupervisor::Inquire(_)

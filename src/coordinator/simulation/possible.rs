@@ -99,7 +99,12 @@ impl World {
                             actions.push(Action::Share(i, lock));
                         }
                     }
-                    Some((_, Claim::Holds(_, hold))) if hold.taken => actions.push(Action::Release(i, lock)),
+                    Some((_, Claim::Holds(_, hold))) if hold.taken => {
+                        actions.push(Action::Release(i, lock));
+                        if left(Fault::Abandon) {
+                            actions.push(Action::Abandon(i, lock));
+                        }
+                    }
                     Some((_, Claim::Holds(..))) => {
                         if instance.session.is_settled() || !self.config.rules.take_only_when_settled {
                             actions.push(Action::Take(i, lock));

@@ -47,6 +47,12 @@ impl World {
                 let frame = self.at(i).session.release(request);
                 self.say(i, frame);
             }
+            Action::Abandon(i, lock) => {
+                let Some((request, _)) = self.at(i).claim(lock) else { return };
+                self.ghost_abandon(i, lock);
+                let frame = self.at(i).session.abandon(request);
+                self.say(i, frame);
+            }
             Action::Cancel(i, lock) => {
                 let Some((request, _)) = self.at(i).claim(lock) else { return };
                 let frame = self.at(i).session.cancel(request);
@@ -108,6 +114,7 @@ impl World {
             Action::Kill(_) => Fault::Kill,
             Action::Stop(_) => Fault::Stop,
             Action::Cancel(..) => Fault::Cancel,
+            Action::Abandon(..) => Fault::Abandon,
             Action::TimeOut(_) => Fault::TimeOut,
             Action::Leave(_) => Fault::Leave,
             Action::Resign(_) => Fault::Resign,

@@ -39,6 +39,8 @@ pub(super) enum Action {
     /// The call that waited for a grant returns.
     Take(u8, u8),
     Release(u8, u8),
+    /// Ends what it holds in the middle of the work.
+    Abandon(u8, u8),
     Cancel(u8, u8),
     Put(u8, u8),
     PutIf(u8, u8),

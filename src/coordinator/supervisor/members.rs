@@ -19,6 +19,7 @@ impl Supervisor {
                 self.asks.cancel(link, request);
             }
             ToSupervisor::Release(request) => self.grants.release(id, request),
+            ToSupervisor::Abandon(request) => self.grants.abandon(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
             ToSupervisor::Inquire(request) => self.grants.inquire(id, request),
             ToSupervisor::Survey(n) => self.survey(link, n),

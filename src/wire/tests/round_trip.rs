@@ -172,6 +172,7 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         want().prop_map(M::Acquire),
         request().prop_map(M::Cancel),
         request().prop_map(M::Release),
+        request().prop_map(M::Abandon),
         request().prop_map(M::Decline),
         (request(), resource(), option::of(stamp()), option::of(stamp()), value_bytes())
             .prop_map(|(request, key, expected, again, bytes)| M::Put(Put { request, key, expected, again, bytes })),

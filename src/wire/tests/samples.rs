@@ -125,6 +125,7 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
         M::Ask(Ask { request: REQUEST, bytes: [3; 9].into() }),
         M::Command(Command { request: REQUEST, to: Some(OTHER), order: Order::Pause }),
         M::Command(Command { request: REQUEST, to: None, order: Order::Custom([4].into()) }),
+        M::Abandon(REQUEST),
     ]
 }
 

@@ -12,7 +12,8 @@ use super::{Desk, lock, millis, option};
 impl Desk {
     /// The verbs of this file. `lock KEY GUARD mutex|read|write NAME [try|within=MS]` or
     /// `lock KEY GUARD permits NAME limit=N count=N [try|within=MS]`, `unlock KEY GUARD`, `release KEY
-    /// GUARD` (drops the guard), `guard KEY GUARD`, `kinds KEY NAME` (every call once), and `toil`, see [`Toil`].
+    /// GUARD` (drops the guard), `panic KEY GUARD` (drops it in a panic), `unwind KEY mutex NAME` (takes and drops one while
+    /// it panics already), `guard KEY GUARD`, `kinds KEY NAME` (every call once), and `toil`, see [`Toil`].
     pub(super) fn obey_lock(&self, verb: &str, key: &str, rest: &[String]) -> Result<String, Error> {
         let guard = (key.to_owned(), rest.first().cloned().unwrap_or_default());
         match verb {
@@ -31,6 +32,15 @@ impl Desk {
             "release" => {
                 let taken = lock(&self.guards).remove(&guard);
                 drop(taken.expect("a guard of this name"));
+                Ok(String::new())
+            }
+            "panic" => {
+                let taken = lock(&self.guards).remove(&guard).expect("a guard of this name");
+                panic_with(taken);
+                Ok(String::new())
+            }
+            "unwind" => {
+                panic_with(Late(self.instance(key)?, rest.to_vec()));
                 Ok(String::new())
             }
             "kinds" => {
@@ -54,6 +64,24 @@ impl Desk {
             "toil" => Toil::new(self.instance(key)?, rest).run(),
             other => panic!("no such command: {other}"),
         }
+    }
+}
+
+/// A thread panics while it has this. Without the noise of a panic: it is meant.
+fn panic_with<T: Send + 'static>(this: T) {
+    let panicking = std::thread::spawn(move || {
+        let _this = this;
+        std::panic::resume_unwind(Box::new("meant"))
+    });
+    panicking.join().expect_err("it panics");
+}
+
+/// Takes a lock only when it is dropped.
+struct Late(Instance, Vec<String>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        drop(take(&self.0, &self.1).expect("a lock that nobody else wants"));
     }
 }
 

@@ -102,6 +102,7 @@ pub(super) fn run() {
                     | "office"
                     | "pester"
                     | "lock"
+                    | "unwind"
                     | "toil"
                     | "storm"
                     | "aftermath"

@@ -27,6 +27,7 @@ fn flag(grants: &mut Grants, mode: Mode, flag: Abandoned) {
 fn the_end_of_a_holding_decides_what_the_next_owner_is_told() {
     let release = |grants: &mut Grants| grants.release(A, Request::new(1));
     let decline = |grants: &mut Grants| grants.decline(A, Request::new(1));
+    let abandon = |grants: &mut Grants| grants.abandon(A, Request::new(1));
     let leave = |grants: &mut Grants| grants.end(A, false);
     let die = |grants: &mut Grants| grants.end(A, true);
     let forget = |grants: &mut Grants| grants.back(A, vec![], vec![]);
@@ -41,8 +42,9 @@ fn the_end_of_a_holding_decides_what_the_next_owner_is_told() {
                 "{mode:?} released, {before:?}"
             );
             assert_eq!(after(mode, before, decline), before, "{mode:?} declined, {before:?}");
-            assert_eq!(after(mode, before, forget), before, "{mode:?} not claimed, {before:?}");
             let left = if before == clean { unknown } else { before };
+            assert_eq!(after(mode, before, abandon), left, "{mode:?} abandoned, {before:?}");
+            assert_eq!(after(mode, before, forget), left, "{mode:?} not claimed, {before:?}");
             assert_eq!(after(mode, before, leave), left, "{mode:?} left, {before:?}");
             assert_eq!(after(mode, before, die), died(A), "{mode:?} died, {before:?}");
         }

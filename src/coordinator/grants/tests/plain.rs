@@ -52,6 +52,7 @@ pub(super) struct Plain {
 pub(super) enum Gone {
     Released,
     Declined,
+    Abandoned,
     Left,
     Died,
 }
@@ -251,11 +252,11 @@ impl Plain {
             let holder = lock.holders.remove(at);
             match gone {
                 Gone::Released if holder.vouches => lock.flag = Abandoned::Clean,
-                Gone::Left if lock.flag == Abandoned::Clean => lock.flag = Abandoned::Unknown,
+                Gone::Abandoned | Gone::Left if lock.flag == Abandoned::Clean => lock.flag = Abandoned::Unknown,
                 Gone::Died => lock.flag = Abandoned::Died { who },
                 _ => {}
             }
-            if matches!(gone, Gone::Left | Gone::Died) {
+            if matches!(gone, Gone::Abandoned | Gone::Left | Gone::Died) {
                 lock.holders.iter_mut().for_each(|other| other.vouches = false);
             }
         }
@@ -302,7 +303,7 @@ impl Plain {
                 let since = holder.since;
                 self.tell(who, ToMember::Grant(Grant { request: want.request, token, since, abandoned: flag }));
             } else {
-                self.free(who, want.request, Gone::Declined);
+                self.free(who, want.request, Gone::Abandoned);
             }
         }
         for WantClaim { want, .. } in waits {

@@ -335,7 +335,7 @@ fn who_is_back_says_what_it_holds_and_waits_for() {
             vec!["1: 1 granted 1"],
             "a grant that was lost is repeated",
         ),
-        ((vec![], vec![waits(2, "m", X, ticket)]), vec!["3: 1 granted 3"], "what is not claimed is freed"),
+        ((vec![], vec![waits(2, "m", X, ticket)]), vec!["3: 1 granted 3, unknown"], "what is not claimed is freed"),
         ((vec![held(1, "n", X, base + 1)], vec![]), vec![], "a wait that is not claimed is cancelled"),
         (
             (vec![held(1, "n", X, base + 1)], vec![waits(2, "m", X, None)]),
@@ -349,7 +349,7 @@ fn who_is_back_says_what_it_holds_and_waits_for() {
         ),
         (
             (vec![held(1, "m", X, base + 1)], vec![waits(2, "m", X, ticket)]),
-            vec!["1: 1 lost", "3: 1 granted 3"],
+            vec!["1: 1 lost", "3: 1 granted 3, unknown"],
             "a number under another name is another holding",
         ),
         (

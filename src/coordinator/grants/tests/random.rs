@@ -122,7 +122,12 @@ impl Pair {
                 self.grants.release(who, request);
                 self.plain.give_back(who, request, Gone::Released);
             }
-            62..68 => {
+            62..64 => {
+                let (who, request) = self.target(true);
+                self.grants.abandon(who, request);
+                self.plain.give_back(who, request, Gone::Abandoned);
+            }
+            64..68 => {
                 let (who, request) = self.target(true);
                 self.grants.decline(who, request);
                 self.plain.give_back(who, request, Gone::Declined);
