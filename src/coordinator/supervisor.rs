@@ -22,6 +22,8 @@ use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 mod asks;
 mod base;
 mod commands;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod handshake;
 mod kernel;

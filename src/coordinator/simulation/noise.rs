@@ -1,15 +1,19 @@
 //! Peers that say anything at any time: no sequence of frames makes a machine panic or contradict itself.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::supervisor::{Control, LinkId, Output, Settings, Supervisor};
+use super::super::supervisor::fuzzing::{self, Done, Trial};
+use super::super::supervisor::{Control, LinkId, Supervisor};
 use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
 use super::world::{lock_name, new_session};
 use crate::ident::{Attempt, Epoch, InstanceId, Kind, Request, Resource, Stamp, Tag, Ticket, Token};
+use crate::wire::frame::Message;
 use crate::wire::message::*;
 
 /// Small numbers, so that they meet, and now and then the largest.
@@ -199,16 +203,6 @@ fn to_member(chance: &mut Chance) -> ToMember {
     }
 }
 
-/// What a newcomer says that knows how to come.
-fn greeting(c: &mut Chance, attempt: u64) -> [ToSupervisor; 3] {
-    let purpose = if c.below(4) == 0 { Purpose::Observer } else { Purpose::Member };
-    let (id, attempt) = (id(c), Attempt::new(attempt));
-    let (none, epoch, base) = (Stamp::default(), Epoch::default(), Token::default());
-    let join = Join { group: lock_name(0).name, state: none, stamp: none, epoch, base, profile: profile(c) };
-    let hello = Hello { wire: 1, purpose, trust: Trust::Open, id, attempt };
-    [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::ClaimsEnd]
-}
-
 /// What a member or an observer may say at any time, and now and then something else, which ends its connection.
 fn proper(c: &mut Chance) -> ToSupervisor {
     loop {
@@ -235,64 +229,41 @@ fn proper(c: &mut Chance) -> ToSupervisor {
     }
 }
 
-/// What a supervisor did in some runs.
-#[derive(Debug, Default)]
-struct Done {
-    opened: u32,
-    asked: u32,
-    delivered: u32,
-    evicted: u32,
+fn purpose(c: &mut Chance) -> Purpose {
+    if c.below(4) == 0 { Purpose::Observer } else { Purpose::Member }
 }
 
 /// One supervisor and its peers, who have manners or none.
-fn run(seed: u64, has_manners: bool, done: &mut Done) {
+fn run(seed: u64, has_manners: bool) -> Done {
     let mut chance = Chance::new(seed);
     let c = &mut chance;
-    let me = InstanceId::new(1000);
-    let settings = Settings {
-        group: lock_name(0).name,
-        me,
-        pid: 1,
-        window_limit: Some(Supervisor::SLICE * 2),
-        member_limit: 3,
-        control: Control {
-            judges: c.below(2) == 0,
-            answers: c.below(2) == 0,
-            stop_limit: (c.below(2) == 0).then_some(Supervisor::SLICE * 2),
-            ..Control::default()
-        },
+    let control = Control {
+        judges: c.below(2) == 0,
+        answers: c.below(2) == 0,
+        stop_limit: (c.below(2) == 0).then_some(Supervisor::SLICE * 2),
+        ..Control::default()
     };
     let roll = match c.below(3) {
         _ if has_manners => RollCall::Everyone(BTreeSet::new()),
         0 => RollCall::Somebody(true),
         _ => RollCall::Everyone(BTreeSet::from([forfeit(c), forfeit(c)])),
     };
-    let mut supervisor = Supervisor::new(settings);
-    let mut questions = vec![0];
-    let mut attempt = 0;
-    let mut links: [LinkId; 6] = std::array::from_fn(|slot| LinkId(slot as u64));
+    let mut trial = Trial::new(control);
     if has_manners {
-        supervisor.called(roll.clone());
-        let [_, join, end] = greeting(c, 0);
-        let hello =
-            Hello { wire: 1, purpose: Purpose::Member, trust: Trust::Open, id: me, attempt: Attempt::new(attempt) };
-        [ToSupervisor::Hello(hello), join, end].into_iter().for_each(|frame| supervisor.frame(LinkId::LOCAL, frame));
+        trial.supervisor.called(roll.clone());
+        trial.greet(LinkId::LOCAL, Trial::ME, Purpose::Member, profile(c));
     }
     for _ in 0..200 {
         let slot = c.below(6);
-        let link = links[slot];
+        let link = trial.link(slot);
         // Most are asked about what was asked last.
-        let question = questions[questions.len() - 1 - c.below(questions.len().min(4))];
+        let question = trial.question(c.below(4));
+        let supervisor = &mut trial.supervisor;
         match c.below(28) {
-            0 if link != LinkId::LOCAL => {
-                supervisor.ended(link, c.below(2) == 0);
-                // No two connections have the same number.
-                attempt += 1;
-                let link = LinkId(100 + attempt);
-                links[slot] = link;
-                supervisor.connected(link);
-                for frame in greeting(c, attempt).into_iter().filter(|_| has_manners) {
-                    supervisor.frame(link, frame);
+            0 => {
+                let link = trial.connect(slot, c.below(2) == 0);
+                if let Some(link) = link.filter(|_| has_manners) {
+                    trial.greet(link, id(c), purpose(c), profile(c));
                 }
             }
             1 if !has_manners || link != LinkId::LOCAL => supervisor.ended(link, c.below(2) == 0),
@@ -309,39 +280,80 @@ fn run(seed: u64, has_manners: bool, done: &mut Done) {
             _ if has_manners => supervisor.frame(link, proper(c)),
             _ => supervisor.frame(link, to_supervisor(c)),
         }
-        if supervisor.is_complete() {
-            supervisor.close(if has_manners { 1 } else { number(c) });
-            done.opened += 1;
-        }
-        for output in supervisor.take_outputs() {
-            match output {
-                Output::Judge(question, ..) => questions.push(question),
-                Output::Handle(question, ..) => {
-                    questions.push(question);
-                    done.asked += 1;
-                }
-                Output::Send(_, ToMember::Delivered(..)) => done.delivered += 1,
-                Output::Send(_, ToMember::Evicted) => done.evicted += 1,
-                _ => {}
-            }
-        }
-        supervisor.grants().check_invariants();
-        supervisor.check_invariants();
-        supervisor.barriers().check_invariants();
+        trial.settle(if has_manners { 1 } else { number(c) });
     }
+    trial.done
 }
 
 #[test]
 fn a_supervisor_bears_whatever_its_peers_say() {
-    (0..4000).for_each(|seed| run(seed, false, &mut Done::default()));
+    for seed in 0..4000 {
+        run(seed, false);
+    }
 }
 
 #[test]
 fn an_open_reign_bears_whatever_its_peers_ask_for() {
-    let mut done = Done::default();
-    (0..2000).for_each(|seed| run(seed, true, &mut done));
+    let done = (0..2000).map(|seed| run(seed, true)).fold(Done::default(), Done::and);
     let Done { opened, asked, delivered, evicted } = done;
     assert!(opened > 1900 && asked > 500 && delivered > 1000 && evicted > 10, "{done:?}");
+}
+
+// ------------------------------------------------------------------------------------------------- for the fuzz target
+
+/// Some connections, then some steps, in the bytes of [`fuzzing::supervisor`].
+fn steps(seed: u64) -> Vec<u8> {
+    let mut chance = Chance::new(seed);
+    let c = &mut chance;
+    let mut bytes = vec![16 | c.below(16) as u8];
+    (1..6).for_each(|slot| bytes.extend([1 + 16 * c.below(16) as u8, slot]));
+    for _ in 0..200 {
+        let (what, of) = (c.below(64), c.below(256) as u8);
+        if what < 12 {
+            bytes.extend([16 * c.below(16) as u8 + what as u8, of]);
+            continue;
+        }
+        let mut frame = Vec::new();
+        proper(c).encode(&mut frame);
+        // Behind the length there are the kind and the body.
+        if let [_, _, _, _, kind, body @ ..] = &frame[..]
+            && let Ok(length) = u8::try_from(body.len())
+        {
+            bytes.extend([15, of, *kind, length]);
+            bytes.extend(body);
+        }
+    }
+    bytes
+}
+
+/// Fails when the seeds are not committed as they are here. `SEEDS=write cargo test seeds` writes them.
+#[test]
+fn committed_seeds_of_the_supervisor_are_replayed() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/supervisor");
+    let write = std::env::var_os("SEEDS").is_some_and(|word| word == "write");
+    if write {
+        fs::create_dir_all(&corpus).expect("the corpus is writable");
+    } else if !corpus.exists() {
+        // The published crate comes without the fuzz targets.
+        return;
+    }
+    for seed in 0..8 {
+        let path = corpus.join(format!("seed-{seed}"));
+        if write {
+            fs::write(&path, steps(seed)).expect("the corpus is writable");
+        }
+        assert_eq!(fs::read(&path).ok(), Some(steps(seed)), "{}", path.display());
+    }
+    for file in fs::read_dir(&corpus).expect("a folder").flatten() {
+        fuzzing::supervisor(&fs::read(file.path()).expect("a seed"));
+    }
+}
+
+#[test]
+fn the_steps_of_the_fuzz_target_reach_what_a_supervisor_does() {
+    let done = (0..400).map(|seed| fuzzing::run(&steps(seed))).fold(Done::default(), Done::and);
+    let Done { opened, asked, delivered, .. } = done;
+    assert!(opened > 390 && asked > 40 && delivered > 80, "{done:?}");
 }
 
 #[test]
