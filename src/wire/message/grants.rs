@@ -90,7 +90,7 @@ pub struct Grant {
 pub enum Abandoned {
     /// It released, or there was none.
     Clean,
-    /// Its process died, or was silent beyond the window limit, while it held.
+    /// It died, was evicted, or was silent beyond the window limit, while it held.
     Died {
         /// Which instance that was.
         who: InstanceId,
