@@ -148,8 +148,9 @@ impl Group {
     ///
     /// It is asked about every [`Operation`] of every instance, the supervisor's own included (but for its commands),
     /// and of observers. It is not asked about giving back or giving up something, about reading, and about what is held
-    /// already: after a change of supervisor the new one asks its policy only about what still waits. What is refused is
-    /// [`Error::Denied`] with the reason at the caller. The first use of a semaphore writes its limit, a
+    /// already: after a change of supervisor the new one asks its policy only about what still waits, and what it has not
+    /// answered yet keeps its place and is passed over. What is refused is [`Error::Denied`] with the reason at the
+    /// caller. The first use of a semaphore writes its limit, a
     /// [`Once`](crate::sync::Once) is acquired and its result written: each of these is asked about for itself.
     ///
     /// The [`Entry`] is that of who asks, as the registry of the supervisor has it. That of an observer is what the
