@@ -133,6 +133,36 @@ fn p4_times_that_pass_as_it_completes_leave_nobody_behind() {
 }
 
 #[test]
+fn p4_times_that_pass_as_it_completes_leave_nobody_without_a_leader() {
+    let _load = Load::new();
+    let fleet = Fleet::new();
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let (mut passed, mut late) = (0, 0);
+    for round in 0..400 {
+        let what = format!("phase-{round} 2");
+        let brief = if round % 4 == 3 { &supervisor } else { &rest[0] };
+        let brief = brief.meet(&format!("{what} within=1"));
+        dawdle(round % 100 * 40);
+        let patient = rest[1].meet(&format!("{what} within=20"));
+        let leads = |call: &Call| call.answer().ok().map(|line| line.text("leads") == "true");
+        match (leads(&brief), leads(&patient)) {
+            (Some(first), Some(second)) => {
+                assert!(first != second, "one of them leads");
+                passed += 1;
+            }
+            // Its time had passed: who passed without it leads.
+            (None, second) => {
+                assert_ne!(second, Some(false), "round {round}: nobody leads");
+                late += 1;
+            }
+            (Some(_), None) => panic!("round {round}: it passed alone"),
+        }
+    }
+    assert!(passed > 0 && late > 0, "both happen: {passed} and {late}");
+}
+
+#[test]
 fn p4_who_is_killed_while_it_waits_does_not_count_and_can_be_replaced() {
     let fleet = Fleet::with("limit=none");
     let members = fleet.members(5, "");

@@ -31,6 +31,12 @@ impl Shared {
                     if let Some(connection) = connection {
                         self.await_hearing(connection, &woken);
                     }
+                    let mut state = self.state();
+                    state.session.forget_arrival(request);
+                    // The supervisor had let it pass before it heard, and the others count on it: it may lead them.
+                    if let Some(passed @ Answer::Passed(_)) = state.calls.take_answer(request) {
+                        answer = Ok(passed);
+                    }
                 }
                 GiveUp::TooLate => {
                     drop(state);

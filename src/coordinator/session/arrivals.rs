@@ -10,7 +10,7 @@
 //! others would wait for it. So it brings the generation under its new id, and passes when the supervisor has told
 //! them. An arrival that was not completed is made anew under the new id: nobody has passed because of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Misplaced, Notice, Session};
 use crate::ident::{InstanceId, Name, Request, Stamp};
@@ -22,6 +22,8 @@ pub(super) struct Arrivals {
     waiting: BTreeMap<Request, Arrival>,
     /// The generations in which one of them is complete.
     completed: BTreeMap<Stamp, Generation>,
+    /// What was given up, until it is certain that the supervisor has heard so: by then it may have let it pass.
+    given_up: BTreeSet<Request>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,16 +79,27 @@ impl Session {
 
     /// Gives up waiting at a barrier, unless that was decided already.
     ///
-    /// If the barrier is completed at this moment, the others pass all the same: this one had arrived.
+    /// If the barrier is completed at this moment, the others pass all the same: this one had arrived. If it was let go
+    /// before the supervisor has heard of it, [`Notice::Passed`] still comes, until [`Session::forget_arrival`]: it may be
+    /// the one that leads.
     pub fn give_up(&mut self, request: Request) -> GiveUp {
         match self.arrivals.waiting.get(&request) {
             Some(Arrival { completed: None, .. }) => {
                 self.arrivals.remove(request);
                 // On a connection on which the arrival was not said, silence takes it back.
-                GiveUp::Done(self.is_settled().then_some(ToSupervisor::Cancel(request)))
+                let frame = self.is_settled().then_some(ToSupervisor::Cancel(request));
+                if frame.is_some() {
+                    self.arrivals.given_up.insert(request);
+                }
+                GiveUp::Done(frame)
             }
             Some(_) | None => GiveUp::TooLate,
         }
+    }
+
+    /// Whoever gave this up waits no more to hear what became of it.
+    pub fn forget_arrival(&mut self, request: Request) {
+        self.arrivals.given_up.remove(&request);
     }
 
     /// What it waits for at barriers, and whether that is decided.
@@ -125,7 +138,10 @@ impl Session {
                 self.arrivals.remove(request);
                 effects.push(Effect::Tell(Notice::Passed(request, leads)));
             }
-            // It was given up while the frame travelled.
+            None if self.arrivals.given_up.remove(&request) => {
+                effects.push(Effect::Tell(Notice::Passed(request, leads)));
+            }
+            // It was given up while the frame travelled, and nobody waits for that any more.
             None => {}
         }
         Ok(())
@@ -246,10 +262,17 @@ mod tests {
         let mut session = member();
         let (request, _) = session.arrive(name(), 2);
         assert_eq!(session.give_up(request), GiveUp::Done(Some(ToSupervisor::Cancel(request))));
-        // These cross the cancel.
+        // These cross the cancel, and this one is to lead.
         assert_eq!(session.receive(ToMember::Complete(complete(ME, request))), Ok(Vec::new()));
-        assert_eq!(session.receive(ToMember::Go(request, true)), Ok(Vec::new()));
+        let effects = session.receive(ToMember::Go(request, true));
+        assert_eq!(effects, Ok(vec![Effect::Tell(Notice::Passed(request, true))]));
         assert_eq!(session.arrivals, Arrivals::default(), "and leave nothing");
+
+        let (request, _) = session.arrive(name(), 2);
+        session.give_up(request);
+        session.forget_arrival(request);
+        assert_eq!(session.receive(ToMember::Go(request, true)), Ok(Vec::new()), "nobody wants to know");
+        assert_eq!(session.arrivals, Arrivals::default());
 
         let (request, _) = session.arrive(name(), 2);
         session.receive(ToMember::Complete(complete(ME, request))).expect("it is complete");
