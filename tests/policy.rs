@@ -136,6 +136,23 @@ fn c4_what_a_call_does_in_several_steps_is_asked_about_step_by_step() {
 }
 
 #[test]
+fn c4_the_result_of_what_was_done_once_is_told_without_asking() {
+    let fleet = Fleet::new();
+    let (supervisor, others) = reigning(&fleet, "policy=deny:acquire:any:visitor+deny:write:any:visitor", 2, "");
+    let visitor = labelled(&fleet, &["visitor"], "").remove(0);
+    denied(visitor.ask("once work bytes=mine"), "no-acquire");
+    others[0].once("work bytes=x").done();
+    let early = judged(&supervisor, "work").len();
+    // Also to who is paused: it only hears what others have done.
+    supervisor.command(&others[1], "pause").unwrap();
+    for member in [&visitor, &others[1]] {
+        let call = member.once("work bytes=other").done();
+        assert_eq!((call.text("result"), call.text("ran")), ("x".to_owned(), "false".to_owned()));
+    }
+    assert_eq!(judged(&supervisor, "work").len(), early);
+}
+
+#[test]
 fn c4_an_observer_is_asked_about_too() {
     let fleet = Fleet::new();
     let options = "policy=deny:any:bad+deny:command:stop handler=echo";

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use self::lane::{Asked, Lane};
 use super::super::registry::Place;
 use super::{LinkId, LinkState, Phase, Supervisor};
-use crate::ident::{InstanceId, Request};
+use crate::ident::{InstanceId, Kind, Request, Stamp};
 use crate::wire::message::{Entry, HeldClaim, Standing, ToMember, ToSupervisor, WantClaim};
 
 mod lane;
@@ -187,10 +187,14 @@ impl Supervisor {
         matches!(self.links.get(&link).map(|found| &found.state), Some(LinkState::Member(_)))
     }
 
-    /// Whether it is said again and was done before, or may have been: then a refusal would not be true.
+    /// Whether it is said again and was done before, or may have been: then a refusal would not be true. Or it asks for what
+    /// has been done once already, and can only be told so.
     fn is_decided(&self, link: LinkId, id: InstanceId, frame: &ToSupervisor) -> bool {
         match frame {
-            ToSupervisor::Put(put) => put.again.is_some() && self.state().known(id, put).is_some(),
+            ToSupervisor::Put(put) => {
+                let is_found_out = put.key.kind == Kind::Once && self.state().version(&put.key) != Stamp::default();
+                is_found_out || put.again.is_some() && self.state().known(id, put).is_some()
+            }
             ToSupervisor::Arrive(arrive) => self.is_member(link) && self.barriers.is_decided(id, arrive.request),
             _ => false,
         }
