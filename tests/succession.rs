@@ -181,7 +181,7 @@ fn b9_the_work_that_only_the_supervisor_does_comes_to_its_end_first() {
 }
 
 #[test]
-fn p13_who_resigns_while_an_heir_waits_for_the_office_resigns_once() {
+fn p13_who_resigns_while_an_heir_waits_for_the_office_leaves_it_to_the_heir() {
     for _ in 0..5 {
         let fleet = Fleet::with("limit=none");
         let (old, newer) = office_kept(&fleet, 2);
@@ -195,7 +195,8 @@ fn p13_who_resigns_while_an_heir_waits_for_the_office_resigns_once() {
         }
         await_supervisor(&fleet, &all, &newer, old[0].epoch);
         assert_ids_kept(&all);
-        assert_eq!(reigns_after(&all, old[0].epoch), 1);
+        // One more, if it resigned while the heir was asked once more whether it runs: then anybody could win.
+        assert!(reigns_after(&all, old[0].epoch) <= 2, "{:?}", check_reigns(&all));
     }
 }
 
@@ -228,24 +229,41 @@ fn b9_an_heir_that_ends_before_it_gets_the_office_changes_nothing() {
 }
 
 #[test]
-fn b9_an_heir_that_stands_still_gets_the_office_offered_once() {
+fn b9_an_heir_that_stands_still_when_the_office_is_free_does_not_get_it_before_it_runs_again() {
     let fleet = Fleet::with("limit=none");
     let (old, newer) = office_kept(&fleet, 3);
     let before = old[0].status().epoch;
-    let marks: Vec<_> = old.iter().map(|member| member.process.mark()).collect();
+    newer.lock("held", "mutex held").unwrap();
     newer.process.stop();
     old[0].ask("unoffice").unwrap();
-    // The others wait a little, and then take it themselves; the window is open until the heir is back.
-    for (member, mark) in old.iter().zip(marks) {
-        let welcomed = member.expect(mark, "welcomed", &[]);
-        assert_ne!(welcomed.text("supervisor"), newer.id);
+    // It has shown that it runs, but that was before. If it got the office all would wait for it.
+    for member in &old {
+        converse(member);
+        assert_eq!(member.status().epoch, before);
     }
+    old[0].ask("office try").unwrap();
+    old[0].ask("unoffice").unwrap();
     newer.process.resume();
     let all = with(&old, &newer);
-    expect_reign(&all, before);
+    await_supervisor(&fleet, &all, &newer, before);
+    assert_ids_kept(&all);
+    assert!(newer.is_held("held"));
+    assert_eq!(reigns_after(&all, before), 1);
+}
+
+#[test]
+fn b9_an_heir_that_gives_the_office_up_is_not_offered_it_again() {
+    let fleet = Fleet::with("limit=none");
+    let old = fleet.members(3, "version=1");
+    let before = agree(&fleet, &old).epoch;
+    let newer = fleet.member("version=2");
+    let all = with(&old, &newer);
+    let epoch = await_supervisor(&fleet, &all, &newer, before).epoch;
+    newer.ask("resign").unwrap();
+    expect_reign(&all, epoch);
     let agreed = agree(&fleet, &all);
     assert!(agreed.supervisor < old.len());
-    // It runs now and would answer; but nobody asks again, nor does whoever reigns next.
+    // It runs and would answer; but nobody asks again, nor does whoever reigns next.
     expect_no_change(&fleet, &all, agreed.epoch);
     let supervisor = all[agreed.supervisor].clone();
     kill(&supervisor);
@@ -254,54 +272,36 @@ fn b9_an_heir_that_stands_still_gets_the_office_offered_once() {
     let after = agree(&fleet, &rest);
     expect_no_change(&fleet, &rest, after.epoch);
     assert_ids_kept(&rest);
-    assert_eq!(reigns_after(&all, before), 2);
-}
-
-#[test]
-fn b9_an_heir_that_dies_while_the_office_is_handed_to_it_leaves_it_to_the_others() {
-    for options in ["limit=none", "limit=none portable=1"] {
-        let fleet = Fleet::with(options);
-        let (old, newer) = office_kept(&fleet, 3);
-        let before = old[0].status().epoch;
-        newer.process.stop();
-        let mark = old[1].process.mark();
-        old[0].ask("unoffice").unwrap();
-        old[1].event(mark, "the resignation", |event| (event.kind() == "disconnected").then_some(()));
-        kill(&newer);
-        expect_reign(&old, before);
-        expect_ended(&old, &newer, "Failed");
-        let agreed = agree(&fleet, &old);
-        expect_no_change(&fleet, &old, agreed.epoch);
-        assert_ids_kept(&old);
-        assert_eq!(reigns_after(&old, before), 1);
-    }
+    assert_eq!(reigns_after(&rest, agreed.epoch), 1);
 }
 
 #[test]
 fn b9_heirs_that_are_killed_at_any_moment_hold_nobody_up() {
-    let fleet = Fleet::with("limit=none");
-    let old = fleet.members(4, "version=1");
-    let mut epoch = agree(&fleet, &old).epoch;
-    let mut all = old.clone();
-    for round in 0..12 {
-        let mark = old[0].process.mark();
-        let joining = fleet.joining("version=2");
-        let heir = joining.member();
-        // When the others hear of it, when it hears of them, or when the hand-over is under way.
-        match round % 3 {
-            0 => _ = old[0].expect(mark, "joined", &[]),
-            1 => _ = joining.answer().unwrap(),
-            _ => _ = old[0].expect(mark, "disconnected", &[]),
+    for options in ["limit=none", "limit=none portable=1"] {
+        let fleet = Fleet::with(options);
+        let old = fleet.members(4, "version=1");
+        let mut epoch = agree(&fleet, &old).epoch;
+        let mut all = old.clone();
+        for round in 0..12 {
+            let mark = old[0].process.mark();
+            let joining = fleet.joining("version=2");
+            let heir = joining.member();
+            // When the others hear of it, when it hears of them, or when the hand-over is under way.
+            match round % 3 {
+                0 => _ = old[0].expect(mark, "joined", &[]),
+                1 => _ = joining.answer().unwrap(),
+                _ => _ = old[0].expect(mark, "disconnected", &[]),
+            }
+            kill(&heir);
+            all.push(heir);
+            epoch = agree(&fleet, &old).epoch;
+            expect_no_change(&fleet, &old, epoch);
+            assert_ids_kept(&old);
         }
-        kill(&heir);
-        all.push(heir);
-        epoch = agree(&fleet, &old).epoch;
-        expect_no_change(&fleet, &old, epoch);
-        assert_ids_kept(&old);
+        check_reigns(&all);
+        let last = fleet.member("version=3");
+        let now = with(&old, &last);
+        await_supervisor(&fleet, &now, &last, epoch);
+        assert_ids_kept(&now);
     }
-    check_reigns(&all);
-    let last = fleet.member("version=3");
-    let now = with(&old, &last);
-    await_supervisor(&fleet, &now, &last, epoch);
-    assert_ids_kept(&now);
 }

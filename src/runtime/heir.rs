@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::reign::{Ended, Reign};
 use super::shared::{Seat, Shared};
 use super::spawn;
+use crate::coordinator::supervisor::Supervisor;
 
 /// Whether somebody newer waits for the office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,11 @@ pub(super) fn attend(reign: &Reign) {
 
 /// Waits until the office can be handed over, and does it; or until there is nothing to hand over, or nobody to whom.
 fn hand_over(shared: &Shared, reign: &Arc<Reign>) {
-    while shared.wait_for_no_office(reign) {
+    while let Some(waited) = shared.wait_for_no_office(reign) {
+        if waited {
+            // Whoever answers comes here again, with a thread of its own.
+            return reign.ask_heirs_again();
+        }
         let mut core = reign.core();
         if core.ended.is_some() {
             return;
@@ -66,6 +71,15 @@ fn hand_over(shared: &Shared, reign: &Arc<Reign>) {
     }
 }
 
+impl Reign {
+    fn ask_heirs_again(&self) {
+        let asked = self.decide(Supervisor::ask_heirs_again, |core| core.heir_waits = Waits::Nobody);
+        if let Some((touched, ())) = asked {
+            self.flush(touched);
+        }
+    }
+}
+
 impl Shared {
     /// The own reign, if this instance has the office.
     fn seated(&self) -> Option<Arc<Reign>> {
@@ -75,16 +89,17 @@ impl Shared {
         }
     }
 
-    /// Waits until no office guard is left; `false` if this reign has ended first.
-    fn wait_for_no_office(&self, reign: &Arc<Reign>) -> bool {
+    /// Waits until no office guard is left, and says whether there was one; `None` if this reign has ended first.
+    fn wait_for_no_office(&self, reign: &Arc<Reign>) -> Option<bool> {
         let mut state = self.state();
+        let waits = state.offices > 0;
         loop {
             let reigns = matches!(&state.seat, Seat::Supervisor(seated) if Arc::ptr_eq(seated, reign));
             if !reigns || state.leaving || state.resigning {
-                return false;
+                return None;
             }
             if state.offices == 0 {
-                return true;
+                return Some(waits);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

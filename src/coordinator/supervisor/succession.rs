@@ -37,6 +37,15 @@ impl Supervisor {
         self.succession.heir
     }
 
+    /// The office could not be handed over until now, and whoever showed that it runs may have been stopped meanwhile: all
+    /// have to show it again.
+    pub fn ask_heirs_again(&mut self) {
+        self.succession.heir = None;
+        self.succession.asked.clear();
+        self.succession.look_again();
+        self.progress();
+    }
+
     /// Whether somebody should have the office instead of this instance.
     pub(super) fn look_for_heir(&mut self) {
         let view = self.registry.stamp();

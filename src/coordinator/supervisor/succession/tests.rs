@@ -76,6 +76,23 @@ fn pong(supervisor: &mut Supervisor, number: u64, ping: u64) {
 }
 
 #[test]
+fn who_has_answered_long_ago_has_to_answer_again() {
+    let mut supervisor = open(yielding());
+    join(&mut supervisor, 2, 6);
+    write_all(&mut supervisor);
+    let ping = asked(&mut supervisor, 2).expect("it is asked");
+    pong(&mut supervisor, 2, ping);
+    assert_eq!(handed_over(&mut supervisor), [id(2)]);
+    supervisor.ask_heirs_again();
+    assert_eq!(supervisor.heir(), None);
+    let again = asked(&mut supervisor, 2).expect("it is asked again");
+    pong(&mut supervisor, 2, ping);
+    assert_eq!((supervisor.heir(), handed_over(&mut supervisor)), (None, vec![]), "an old answer");
+    pong(&mut supervisor, 2, again);
+    assert_eq!((supervisor.heir(), handed_over(&mut supervisor)), (Some(id(2)), vec![id(2)]));
+}
+
+#[test]
 fn who_is_newer_is_asked_after_its_welcome_and_handed_the_office_when_it_answers() {
     let mut supervisor = open(yielding());
     join(&mut supervisor, 2, 6);
