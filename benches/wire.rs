@@ -41,6 +41,7 @@ fn join() -> Vec<ToSupervisor> {
         epoch: stamp.epoch,
         base: Token::new(1),
         state: stamp,
+        stopping: false,
         profile: profile(),
     };
     let ids = (0..64).map(InstanceId::new).collect();

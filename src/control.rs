@@ -81,7 +81,8 @@ pub enum Command {
     Pause,
     /// The end of the pause.
     Resume,
-    /// Leave the group. Who has not left after [`crate::Group::stop_limit`] is evicted.
+    /// Leave the group. Who has not left after [`crate::Group::stop_limit`] is evicted. The next supervisor knows of it, and
+    /// its limit begins anew.
     Stop,
     /// Something that the application knows, at most 1 MiB.
     Custom(Arc<[u8]>),

@@ -45,6 +45,7 @@ fn join_from(group: &str, stamp: Stamp) -> ToSupervisor {
         epoch: stamp.epoch,
         base: Token::default(),
         state: Stamp::default(),
+        stopping: false,
         profile: Profile {
             pid: 1,
             version: 0,

@@ -17,7 +17,7 @@ use super::numbers;
 use super::rules::Rules;
 use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
 use crate::wire::message::{
-    EndReason, Entry, Forfeit, Hello, Join, NameSort, Profile, Purpose, ToMember, ToSupervisor, Trust,
+    EndReason, Entry, Forfeit, Hello, Join, NameSort, Order, Profile, Purpose, ToMember, ToSupervisor, Trust,
 };
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
@@ -53,6 +53,8 @@ pub struct Session {
     /// Ends of the present reign's that the next supervisor could not learn from the kernel.
     departed: BTreeMap<InstanceId, EndReason>,
     heirs: heirs::Heirs,
+    /// A supervisor has told it to stop, which the next one has to know.
+    stopping: bool,
     supervisor: Option<InstanceId>,
     predecessor: Option<InstanceId>,
     standing: Connection,
@@ -108,6 +110,7 @@ impl Session {
             heard: BTreeSet::new(),
             departed: BTreeMap::new(),
             heirs: heirs::Heirs::default(),
+            stopping: false,
             supervisor: None,
             predecessor: None,
             standing: Connection::Apart,
@@ -219,6 +222,7 @@ impl Session {
                 epoch: self.epoch,
                 base: if self.rules.token_base { self.base } else { Token::default() },
                 state: self.replica.stamp(),
+                stopping: self.stopping,
                 profile: self.profile.clone(),
             }),
         ];
@@ -346,7 +350,12 @@ impl Session {
                 self.errand_done(request, Notice::Interrupted(request), &mut effects);
             }
             ToMember::Message(from, bytes) => self.addressed(Notice::Message(from, bytes), &mut effects)?,
-            ToMember::Command(order) => self.addressed(Notice::Commanded(order), &mut effects)?,
+            ToMember::Command(order) => {
+                let stops = order == Order::Stop;
+                self.addressed(Notice::Commanded(order), &mut effects)?;
+                // Not before it was told so: who is to stop has to know it.
+                self.stopping |= stops;
+            }
             ToMember::Evicted => self.evicted(&mut effects)?,
             ToMember::Delivered(request, count) => {
                 self.errand_answered(request, Notice::Delivered(request, count), &mut effects)?;

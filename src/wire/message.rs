@@ -187,6 +187,8 @@ pub struct Join {
     pub base: Token,
     /// How far its copy of the state goes: the reign, and the last write of that reign; zero: it has none.
     pub state: Stamp,
+    /// Whether a supervisor has told it to stop, this one or one before.
+    pub stopping: bool,
     /// What the registry shows of it.
     pub profile: Profile,
 }

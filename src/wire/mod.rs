@@ -121,7 +121,8 @@
 //! be read is answered like one whose rest can.
 //!
 //! **2 Join**: name of the group, stamp of the last closed view (zero: a newcomer), highest epoch heard of, highest
-//! token or token base heard of, stamp of its copy of the state (the reign, and the last write of it; zero: none), profile.
+//! token or token base heard of, stamp of its copy of the state (the reign, and the last write of it; zero: none), bool
+//! whether it was told to stop, profile. Who was told by an earlier supervisor has as long as if this one had told it.
 //! A copy of a reign above the highest epoch heard of is refused. From a member or an observer, second. What it knows
 //! follows.
 //!

@@ -111,7 +111,7 @@ macro_rules! records {
 }
 
 records! {
-    Join = "join" { group: Name, stamp: Stamp, epoch: Epoch, base: Token, state: Stamp, profile: Profile, }
+    Join = "join" { group: Name, stamp: Stamp, epoch: Epoch, base: Token, state: Stamp, stopping: bool, profile: Profile, }
     Resource = "resource" { kind: Kind, name: Name, }
     Want = "want" { request: Request, name: Resource, mode: Mode, }
     HeldClaim = "held claim" { want: Want, token: Token, since: u64, }

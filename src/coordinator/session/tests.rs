@@ -67,6 +67,25 @@ fn a_release_after_the_end_of_the_connection_is_in_no_claim() {
 }
 
 #[test]
+fn who_is_told_to_stop_says_so_to_every_supervisor() {
+    let says = |session: &mut Session| {
+        let frames = session.hello();
+        frames.iter().any(|frame| matches!(frame, ToSupervisor::Join(join) if join.stopping))
+    };
+    let (mut session, _) = member(false);
+    session.receive(ToMember::Command(Order::Pause)).expect("a command");
+    session.disconnected();
+    assert!(!says(&mut session));
+    let (mut session, _) = member(false);
+    session.receive(ToMember::Command(Order::Stop)).expect("a command");
+    session.disconnected();
+    assert!(says(&mut session));
+    session.disconnected();
+    session.rename(InstanceId::new(3));
+    assert!(says(&mut session), "also under another id");
+}
+
+#[test]
 fn only_who_could_change_something_abandons_it() {
     let (mut session, request) = member(true);
     assert_eq!(session.abandon(request), Some(ToSupervisor::Abandon(request)));

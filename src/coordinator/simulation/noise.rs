@@ -114,6 +114,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             stamp: if c.below(2) == 0 { Stamp::default() } else { stamp(c) },
             epoch: Epoch::new(number(c)),
             base: Token::new(number(c)),
+            stopping: c.below(8) == 0,
             profile: profile(c),
         }),
         7 => ToSupervisor::Names(sort(c), vec![id(c), id(c)]),

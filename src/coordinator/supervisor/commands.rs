@@ -13,6 +13,8 @@ use crate::wire::message::{Command, EndReason, LeaveSort, Order, ToMember};
 pub(super) struct Stops {
     /// For how long each may still be there, as far as it counted.
     told: BTreeMap<InstanceId, Duration>,
+    /// Who says that an earlier supervisor has told it so, until it is part of the reign.
+    brought: BTreeSet<InstanceId>,
     /// Who is written that it is evicted, and with which frame of its connection.
     evicting: BTreeMap<LinkId, (InstanceId, u64)>,
     /// Who was evicted in this reign. None of them comes again.
@@ -27,6 +29,11 @@ impl Stops {
 
     pub(super) fn is_told(&self, id: InstanceId) -> bool {
         self.told.contains_key(&id)
+    }
+
+    /// It was told to stop by an earlier supervisor.
+    pub(super) fn bring(&mut self, id: InstanceId) {
+        self.brought.insert(id);
     }
 
     pub(super) fn was_evicted(&self, id: InstanceId) -> bool {
@@ -69,6 +76,17 @@ impl Supervisor {
         self.stops.told.entry(id).or_default();
         // It may be the heir, and no view says that it is no more.
         self.succession.look_again();
+    }
+
+    /// Whoever was told to stop by an earlier supervisor has as long from here on as if it were told now.
+    pub(super) fn adopt_stops(&mut self) {
+        for id in std::mem::take(&mut self.stops.brought) {
+            match self.registry.get(id).map(|member| member.place) {
+                Some(Place::Here(_) | Place::Aside(_)) => self.begin_stop(id),
+                Some(Place::Parked(_) | Place::Named(_)) => self.stops.bring(id),
+                None => {}
+            }
+        }
     }
 
     /// Whether the time is counted of anybody who is to stop.

@@ -92,7 +92,7 @@ impl Trial {
         let attempt = Attempt::new(self.connections);
         let (none, epoch, base) = (Stamp::default(), Epoch::default(), Token::default());
         let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt };
-        let join = Join { group: group(), state: none, stamp: none, epoch, base, profile };
+        let join = Join { group: group(), state: none, stamp: none, epoch, base, stopping: false, profile };
         for frame in [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::ClaimsEnd] {
             self.supervisor.frame(link, frame);
         }

@@ -81,6 +81,9 @@ impl Supervisor {
         else {
             return;
         };
+        if join.stopping {
+            self.stops.bring(id);
+        }
         if self.is_window_open() && !is_fresh {
             self.survivor(link, id, join, *submission);
         } else if matches!(self.registry.get(id).map(|m| m.place), Some(Place::Aside(_))) {
@@ -169,6 +172,7 @@ impl Supervisor {
         self.barriers.bring(id, submission.completed);
         self.claims(link, id, submission.held, submission.wants);
         self.refresh_ready(id);
+        self.adopt_stops();
     }
 
     pub(super) fn forfeit(&mut self, link: LinkId, id: InstanceId) {
@@ -229,6 +233,7 @@ pub(super) mod tests {
             epoch: stamp.epoch,
             base: Token::default(),
             state: Stamp::default(),
+            stopping: false,
             profile,
         };
         let known = known.iter().copied().map(InstanceId::new).collect();

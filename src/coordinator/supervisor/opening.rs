@@ -114,6 +114,7 @@ impl Supervisor {
             self.pass_on();
             if matches!(&self.phase, Phase::Opening(awaiting) if awaiting.is_empty()) {
                 self.phase = Phase::Open;
+                self.adopt_stops();
                 self.grants.open();
                 self.barriers.open(self.head.stamp.epoch);
                 self.deliver();
@@ -164,6 +165,7 @@ impl Supervisor {
         }
         let links = self.links_of(&newcomers);
         self.welcome_all(&links);
+        self.adopt_stops();
     }
 
     /// What must have been written to these before all that was sent to them has been. Their kernels are told to say so.

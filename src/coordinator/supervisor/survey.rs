@@ -66,7 +66,7 @@ mod tests {
         let profile =
             Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
         let (stamp, base) = Default::default();
-        let join = Join { group: group(), stamp, epoch: stamp.epoch, base, state: stamp, profile };
+        let join = Join { group: group(), stamp, epoch: stamp.epoch, base, state: stamp, stopping: false, profile };
         supervisor.connected(link);
         for frame in [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::ClaimsEnd] {
             supervisor.frame(link, frame);

@@ -16,7 +16,15 @@ fn member(epoch: u64, known: &[u64]) -> (Join, Submission) {
         Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
     let stamp = Stamp { epoch: Epoch::new(epoch), n: epoch.min(1) };
     let group = Name::new("group").expect("a short name");
-    let join = Join { group, stamp, epoch: stamp.epoch, base: Token::new(epoch), state: Stamp::default(), profile };
+    let join = Join {
+        group,
+        stamp,
+        epoch: stamp.epoch,
+        base: Token::new(epoch),
+        state: Stamp::default(),
+        stopping: false,
+        profile,
+    };
     let hello = Hello { wire: 1, purpose: Purpose::Member, trust: Trust::Open, id: id(0), attempt: Attempt::default() };
     let mut submission = Submission::new(hello);
     submission.known = known.iter().copied().map(InstanceId::new).collect();

@@ -113,7 +113,7 @@ fn values_that_a_field_cannot_have_are_refused() {
 fn texts_and_bytes_above_their_limits_are_refused() {
     let join = |label: &[u8], payload: &[u8]| {
         let lengths = ((label.len() as u16).to_be_bytes(), (payload.len() as u32).to_be_bytes());
-        [&[2, 0, 1, b'g'], &[0; 16 + 8 + 8 + 16 + 4 + 4 + 8 + 2 + 1][..], &lengths.0, label, &lengths.1, payload]
+        [&[2, 0, 1, b'g'], &[0; 16 + 8 + 8 + 16 + 1 + 4 + 4 + 8 + 2 + 1][..], &lengths.0, label, &lengths.1, payload]
             .concat()
     };
     let too_long = |field, len, limit| Some(DecodeError::TooLong { field, len, limit });

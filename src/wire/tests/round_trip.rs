@@ -161,8 +161,10 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         (any::<u16>(), purpose, id(), any::<u64>()).prop_map(|(wire, purpose, id, attempt)| {
             M::Hello(Hello { wire, purpose, trust: Trust::Open, id, attempt: Attempt::new(attempt) })
         }),
-        (name(), stamp(), epoch(), token(), stamp(), profile()).prop_map(
-            |(group, stamp, epoch, base, state, profile)| M::Join(Join { group, stamp, epoch, base, state, profile })
+        (name(), stamp(), epoch(), token(), stamp(), any::<bool>(), profile()).prop_map(
+            |(group, stamp, epoch, base, state, stopping, profile)| {
+                M::Join(Join { group, stamp, epoch, base, state, stopping, profile })
+            }
         ),
         (sort(), vec(id(), 0..40)).prop_map(|(sort, ids)| M::Names(sort, ids)),
         ended().prop_map(|(id, reason)| M::Departed(id, reason)),

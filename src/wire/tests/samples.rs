@@ -89,6 +89,7 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
             epoch: STAMP.epoch,
             base: TOKEN,
             state: Stamp { n: 12, ..STAMP },
+            stopping: true,
             profile: profile(),
         }),
         M::Names(NameSort::Known, vec![ID, OTHER]),

@@ -1,8 +1,12 @@
+use super::super::handshake::tests::group;
 use super::super::mail::tests::{ME, Office, id, request};
 use super::super::{Control, Rules, Supervisor};
 use super::*;
-use crate::ident::{Kind, Name, Request, Resource};
-use crate::wire::message::{Grant, Mode, Post, Put, Standing, ToSupervisor, Want};
+use crate::ident::{Attempt, Kind, Name, Request, Resource, Stamp, Token};
+use crate::wire::WIRE_VERSION;
+use crate::wire::message::{
+    Grant, Hello, Join, Mode, Post, Profile, Purpose, Put, Standing, ToSupervisor, Trust, Want,
+};
 
 const A: LinkId = LinkId(1);
 const B: LinkId = LinkId(2);
@@ -177,6 +181,46 @@ fn who_does_not_stop_in_time_is_evicted_and_what_it_held_is_free_when_it_was_tol
     office.write_all();
     assert!(!is_there(&office, A) && is_granted(&office, B));
     assert_eq!(how_it_ended(&mut office, A), [EndReason::Evicted]);
+}
+
+/// A newcomer, to which an earlier supervisor has said under another id that it is to stop.
+fn join_told_to_stop(office: &mut Office, link: LinkId) {
+    let hello = Hello {
+        wire: WIRE_VERSION,
+        purpose: Purpose::Member,
+        trust: Trust::Open,
+        id: id(link),
+        attempt: Attempt::new(1),
+    };
+    let profile =
+        Profile { pid: 0, version: 9, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
+    let (stamp, base) = (Stamp::default(), Token::default());
+    let join = Join { group: group(), stamp, epoch: stamp.epoch, base, state: stamp, stopping: true, profile };
+    office.open_link(link);
+    for frame in [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::ClaimsEnd] {
+        office.say(link, frame);
+    }
+}
+
+#[test]
+fn who_was_told_to_stop_before_has_as_long_as_if_it_were_told_now() {
+    let control = Control { stop_limit: Some(Supervisor::SLICE * 2), yields: true, ..Control::default() };
+    let mut office = Office::with(control, Rules::ALL, 3);
+    let late = LinkId(7);
+    join_told_to_stop(&mut office, late);
+    // While it is named to the others its time does not run.
+    slices(&mut office, 5);
+    assert!(is_there(&office, late));
+    office.write_all();
+    let told = office.told(late);
+    assert!(!told.iter().any(|frame| matches!(frame, ToMember::Command(_) | ToMember::Ping(_))), "{told:?}");
+    slices(&mut office, 1);
+    assert!(office.unwritten[&late].is_empty());
+    slices(&mut office, 1);
+    assert_eq!(office.unwritten[&late], [ToMember::Evicted]);
+    office.write_all();
+    assert_eq!(how_it_ended(&mut office, late), [EndReason::Evicted]);
+    assert!([A, B, C].iter().all(|link| is_there(&office, *link)));
 }
 
 #[test]

@@ -228,7 +228,7 @@ fn join(number: u64, stamp: Stamp, paused: bool) -> ToSupervisor {
     let (label, payload) = (number.to_string().into(), [].into());
     let profile = Profile { pid: 0, version: 0, since: 0, presence: 0, paused, label, payload };
     let (base, state) = (Token::default(), Stamp::default());
-    ToSupervisor::Join(Join { group: group(), stamp, epoch: stamp.epoch, base, state, profile })
+    ToSupervisor::Join(Join { group: group(), stamp, epoch: stamp.epoch, base, state, stopping: false, profile })
 }
 
 fn denied(number: u64, why: &str) -> ToMember {

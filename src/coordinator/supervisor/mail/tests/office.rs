@@ -194,7 +194,7 @@ pub(super) fn greet(
     let profile =
         Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
     let (epoch, base, state) = (stamp.epoch, Token::default(), Stamp::default());
-    let join = Join { group: group(), stamp, epoch, base, state, profile };
+    let join = Join { group: group(), stamp, epoch, base, state, stopping: false, profile };
     for frame in [ToSupervisor::Hello(hello), ToSupervisor::Join(join)] {
         supervisor.frame(link, frame);
     }
