@@ -115,8 +115,9 @@ impl Group {
     /// Whether this instance, when it is the supervisor, leaves the office to an instance of a newer
     /// [`version`](Group::version). Defaults to true. The choice of whoever is supervisor applies.
     ///
-    /// It resigns as soon as a newer instance is a member, is not paused, was not told to stop and has shown that it runs
-    /// by an answer, and no [`Office`](crate::Office) guard is left; new guards can be taken until then. If several are
+    /// It resigns as soon as a newer instance is a member, is not paused, was not told to stop, no
+    /// [`Office`](crate::Office) guard is left, and it has shown by an answer since then that it runs; new guards can be
+    /// taken until then. If several are
     /// newer, the newest is asked; if it does not answer, it is waited for, and the office stays where it is. The others
     /// leave the port to that instance for 100 milliseconds, unless it ends meanwhile.
     ///
@@ -151,7 +152,8 @@ impl Group {
     /// already: after a change of supervisor the new one asks its policy only about what still waits, and what it has not
     /// answered yet keeps its place and is passed over. What is refused is [`Error::Denied`] with the reason at the
     /// caller. The first use of a semaphore writes its limit, a
-    /// [`Once`](crate::sync::Once) is acquired and its result written: each of these is asked about for itself.
+    /// [`Once`](crate::sync::Once) is acquired and its result written: each of these is asked about for itself. A result that
+    /// is there already is told without asking.
     ///
     /// The [`Entry`] is that of who asks, as the registry of the supervisor has it. That of an observer is what the
     /// observer's `Group` named; its id is in no registry and its [`Role`](crate::Role) is `Subordinate`.
