@@ -274,7 +274,7 @@ impl Instance {
 pub(crate) fn locks(shared: &Shared, patience: Patience) -> Result<Vec<LockStatus>, Error> {
     let rows = shared.survey(patience)?;
     let registry = shared.registry();
-    Ok(rows.into_iter().map(|row| LockStatus::from_wire(row, &registry)).collect())
+    Ok(rows.iter().map(|row| LockStatus::from_wire(row, &registry)).collect())
 }
 
 impl Handle {
