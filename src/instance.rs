@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 
@@ -247,10 +247,11 @@ impl Instance {
     }
 
     fn resign_within(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        let began = Instant::now();
         let shared = self.callable()?;
-        let (reign, epoch) = shared.prepare_resignation(timeout)?;
+        let (reign, epoch) = shared.prepare_resignation(began, timeout)?;
         reign.stop(Ended::Resigned);
-        shared.wait_after(epoch, timeout)
+        shared.wait_after(epoch, began, timeout)
     }
 
     /// Leaves the group. What it held is released, and the others see it end as left (as failed if it leaves during an
