@@ -58,11 +58,13 @@ impl Instance {
         self.send_within(Some(to), bytes.into(), Patience::Forever).map(drop)
     }
 
-    /// The same, but not while there is no open reign.
+    /// The same, but not while there is no open reign, and for at most a second.
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::send`], and [`Error::WouldBlock`] if at this moment there is no open reign to send it in.
+    /// Those of [`Instance::send`], and [`Error::WouldBlock`] without a holder: at once if at this moment there is no open
+    /// reign to send it in; then nothing was sent. Or after a second, if the supervisor stands still or the recipient is
+    /// slow: then the message may have arrived, or may still arrive.
     pub fn try_send(&self, to: InstanceId, bytes: impl Into<Arc<[u8]>>) -> Result<(), Error> {
         self.send_within(Some(to), bytes.into(), Patience::Try).map(drop)
     }
@@ -89,11 +91,13 @@ impl Instance {
         self.send_within(None, bytes.into(), Patience::Forever)
     }
 
-    /// The same, but not while there is no open reign.
+    /// The same, but not while there is no open reign, and for at most a second.
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::broadcast`], and [`Error::WouldBlock`] if at this moment there is no open reign to send it in.
+    /// Those of [`Instance::broadcast`], and [`Error::WouldBlock`] without a holder: at once if at this moment there is no
+    /// open reign to send it in; then nothing was sent. Or after a second, if the supervisor stands still or a recipient is
+    /// slow: then the message may have reached some, or may still reach them.
     pub fn try_broadcast(&self, bytes: impl Into<Arc<[u8]>>) -> Result<usize, Error> {
         self.send_within(None, bytes.into(), Patience::Try)
     }
@@ -123,11 +127,14 @@ impl Instance {
         self.request_within(bytes.into(), Patience::Forever)
     }
 
-    /// The same, but not while there is no open reign.
+    /// The same, but not while there is no open reign, and for at most a second. Of a handler that takes longer ask with
+    /// [`Instance::request_timeout`].
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::request`], and [`Error::WouldBlock`] if at this moment there is no open reign to ask in.
+    /// Those of [`Instance::request`], and [`Error::WouldBlock`] without a holder: at once if at this moment there is no
+    /// open reign to ask in; then nothing was asked. Or after a second, if the supervisor stands still or its handler is
+    /// slow: then the handler may have heard it, or may still hear it.
     pub fn try_request(&self, bytes: impl Into<Arc<[u8]>>) -> Result<Arc<[u8]>, Error> {
         self.request_within(bytes.into(), Patience::Try)
     }
