@@ -26,7 +26,7 @@ pub(crate) enum Followed {
 
 /// How long the supervisor has to say its first word, and then again to answer a ping. On a machine that is busy with
 /// hundreds of joins at once, a second each would be too short.
-const ANSWER: Duration = Duration::from_millis(1500);
+pub(super) const ANSWER: Duration = Duration::from_millis(1500);
 
 /// Says hello on this connection and takes what comes until it ends.
 pub(crate) fn follow(shared: &Shared, stream: TcpStream) -> Followed {
