@@ -27,6 +27,16 @@ pub(crate) enum Patience {
     Try,
 }
 
+impl Patience {
+    /// What is left of the patience of a call that began then.
+    pub(crate) fn left(self, began: Instant) -> Self {
+        match self {
+            Self::For(time) => Self::For(time.saturating_sub(began.elapsed())),
+            patience => patience,
+        }
+    }
+}
+
 /// How long a call that is not to wait for others waits for the supervisor.
 pub(super) const TRY: Duration = Duration::from_secs(1);
 

@@ -82,7 +82,7 @@ impl Semaphore {
             Some(limit) => limit,
             None => self.create(patience)?,
         };
-        self.named.acquire(Mode::Permits { count: permits, limit }, left(patience, began))
+        self.named.acquire(Mode::Permits { count: permits, limit }, patience.left(began))
     }
 
     /// Nobody has used the name before, as far as this instance knows: whoever is first makes the limit.
@@ -94,7 +94,7 @@ impl Semaphore {
             other => other,
         };
         for _ in 0..TRIES {
-            match self.write(Some(Stamp::default()), self.limit, left(patience, began)) {
+            match self.write(Some(Stamp::default()), self.limit, patience.left(began)) {
                 Ok(()) => return Ok(self.limit),
                 // Somebody else was first, or has changed it since: that counts. Or it is unknown what came of it: if
                 // nothing is there, nothing was written.
@@ -143,14 +143,6 @@ impl Semaphore {
         let bytes = limit.to_be_bytes()[..].into();
         let key = self.named.resource()?.clone();
         self.named.instance.callable()?.put(key, expected, Some(bytes), patience).map(|_| ())
-    }
-}
-
-/// What is left of the patience of a call that began then.
-fn left(patience: Patience, began: Instant) -> Patience {
-    match patience {
-        Patience::For(time) => Patience::For(time.saturating_sub(began.elapsed())),
-        patience => patience,
     }
 }
 
