@@ -28,8 +28,9 @@ use crate::wire::message::ToSupervisor;
 /// # Caveats
 ///
 /// A child that was forked and has not called `exec` inherits the sockets of its parent: as long as it lives, the
-/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`]. Children started
-/// through [`std::process::Command`] inherit nothing.
+/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`], and what cannot fail
+/// shows nothing there: a subordinate with the parent's id in epoch 0, an empty registry, and events that have ended.
+/// Children started through [`std::process::Command`] inherit nothing.
 ///
 /// A policy or a request handler ([`Group::policy`](crate::Group::policy), [`Group::on_request`](crate::Group::on_request))
 /// may read what its own instance knows, release what it holds and leave; every call that asks the supervisor or waits
@@ -52,17 +53,17 @@ impl Instance {
 
     /// What this instance is at the moment. During an election it is a subordinate.
     pub fn role(&self) -> Role {
-        self.shared().state().role()
+        self.shared().look().map_or(Role::Subordinate, |state| state.role())
     }
 
     /// Its id. It changes only with [`Event::Forfeited`].
     pub fn id(&self) -> InstanceId {
-        self.shared().state().session.id()
+        self.shared().id()
     }
 
     /// The reign that this instance was part of last; during an election that is the one that ended.
     pub fn epoch(&self) -> Epoch {
-        self.shared().state().session.stamp().epoch
+        self.shared().look().map_or_else(Epoch::default, |state| state.session.stamp().epoch)
     }
 
     /// Every instance of the group once, the supervisor and this one included, in the order of their ids.
@@ -102,7 +103,7 @@ impl Instance {
     /// # }
     /// ```
     pub fn events(&self) -> Receiver<Event> {
-        self.shared().hub.subscribe()
+        self.shared().subscribe()
     }
 
     /// Blocks until this instance is the supervisor, and returns the guard of work that only the supervisor does.

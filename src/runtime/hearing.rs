@@ -134,6 +134,7 @@ impl Shared {
                 // The new sockets are there before the old ones go: at no time does this process look gone.
                 state.presence = Some(presence);
                 state.session.rename(id);
+                self.note_id(id);
                 self.hub.emit(&Event::Forfeited { old, new: id });
             }
             Err(error) => {

@@ -1,8 +1,11 @@
 //! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
 
 use super::callbacks::Callbacks;
 use super::calls::Calls;
@@ -40,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// The process that made it; any other one is a forked child.
     process: u32,
+    /// The id of the session, for whoever may not lock the state: a forked child.
+    id: AtomicU64,
     state: Mutex<State>,
     pub(super) changed: Condvar,
 }
@@ -109,6 +114,7 @@ impl Shared {
             settings,
             hub: Hub::default(),
             process: std::process::id(),
+            id: AtomicU64::new(state.session.id().number()),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
@@ -135,6 +141,27 @@ impl Shared {
     /// The instance, unless this is a forked child: there everything of it is the parent's.
     pub(crate) fn unforked(&self) -> Result<&Self, Error> {
         if self.is_forked() { Err(Error::Forked) } else { Ok(self) }
+    }
+
+    /// The state, for whoever only looks; `None` in a forked child, where its lock may be in the hands of a thread that
+    /// does not exist there.
+    pub(crate) fn look(&self) -> Option<MutexGuard<'_, State>> {
+        (!self.is_forked()).then(|| self.state())
+    }
+
+    /// The id of this instance; in a forked child that of the parent's.
+    pub(crate) fn id(&self) -> InstanceId {
+        InstanceId::new(self.id.load(Ordering::Acquire))
+    }
+
+    /// The instance has a new id.
+    pub(super) fn note_id(&self, id: InstanceId) {
+        self.id.store(id.number(), Ordering::Release);
+    }
+
+    /// What happens from now on; in a forked child nothing does.
+    pub(crate) fn subscribe(&self) -> Receiver<Event> {
+        if self.is_forked() { crossbeam::channel::bounded(0).1 } else { self.hub.subscribe() }
     }
 
     // ------------------------------------------------------------------------------------------ what the driver says
@@ -331,9 +358,9 @@ impl Shared {
         others.into_iter().any(|id| !self.is_gone(id))
     }
 
-    /// The registry as this instance knows it.
+    /// The registry as this instance knows it; empty in a forked child.
     pub(crate) fn registry(&self) -> Vec<Entry> {
-        let state = self.state();
+        let Some(state) = self.look() else { return Vec::new() };
         let supervisor = state.session.supervisor();
         state.session.view().values().map(|entry| Entry::from_wire(entry, supervisor)).collect()
     }
