@@ -21,8 +21,8 @@ use crate::wire::message::Value;
 /// reads a value before its writer is told that the write is done can have read one that is gone again after the death of
 /// the supervisor.
 ///
-/// A value has up to 1 MiB, all keys and values together 4 MiB, and there are up to 16 384 keys, deleted ones
-/// included.
+/// A value has up to 1 MiB, all keys and values together 4 MiB, and there are up to 16 384 keys: deleted ones are
+/// included, and every name of a [`Semaphore`](crate::sync::Semaphore) or a [`Once`](crate::sync::Once) that was used.
 ///
 /// ```
 /// use bellwether::{Error, Group};

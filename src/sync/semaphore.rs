@@ -14,7 +14,8 @@ use crate::wire::message::Mode;
 ///
 /// First come, first served: who wants many is not passed by those who want few. What a copy holds comes back when it
 /// dies. The limit belongs to the group: the first copy that acquires creates it with the number it brings; from then on
-/// that counts, whatever numbers others bring, until [`Semaphore::resize`]. It survives the supervisor.
+/// that counts, whatever numbers others bring, until [`Semaphore::resize`]. It survives the supervisor. Each name that was
+/// used is one of the 16 384 keys of the [state](crate::State) and is never deleted: names are for things that stay.
 ///
 /// There are never more permits in use than the limit allows, with one exception: the permits of a copy that was silent
 /// beyond the [window limit](crate::Group::window_limit) are lent again. With a window limit of `None` there is none.
