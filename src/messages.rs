@@ -19,8 +19,9 @@ use crate::runtime::calls::Patience;
 /// Up to 1 MiB of bytes each. Of what one instance sends at the same time, from several threads, about 1 MiB is under way
 /// at a time, and the rest waits its turn.
 ///
-/// A time given for a call is looked at between the calls to the kernel: handing it more than its buffers take, for a
-/// supervisor that is stopped, lasts until that runs again.
+/// The time given for a call holds also while the supervisor stands still. Only at the supervisor's own instance it can
+/// be exceeded: a subordinate that stands still and has full buffers keeps a call there for up to 0.4 seconds, several of
+/// them one after the other. That happens once to each, since its connection is given up then.
 impl Instance {
     /// Sends a message to one instance, where it arrives as [`Event::Message`](crate::Event::Message). To oneself is fine.
     ///
@@ -102,7 +103,8 @@ impl Instance {
         self.send_within(None, bytes.into(), Patience::Try)
     }
 
-    /// The same for at most this long.
+    /// The same for at most this long; at the supervisor's own instance up to 0.4 seconds longer for each subordinate that
+    /// stands still with full buffers.
     ///
     /// # Errors
     ///

@@ -90,7 +90,8 @@ impl<'a> State<'a> {
         self.write(key, None, Some(bytes.as_ref()), Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same for at most this long. At the supervisor's own instance it takes up to 0.4 seconds longer for each
+    /// subordinate that stands still with full buffers; once, since its connection is given up then.
     ///
     /// # Errors
     ///
