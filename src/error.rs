@@ -50,7 +50,8 @@ pub enum Error {
         /// How many others were ahead in the queue, if it was a queue and the place is known.
         position: Option<u32>,
     },
-    /// The call would have had to wait: for who holds it, or for an election to end.
+    /// The call would have had to wait: for who holds it, for an election to end, or for longer than a second for an
+    /// answer. Nothing was done, but for what the call itself says of a message or a request.
     WouldBlock {
         /// Who has held it for longest; `None` if nobody does or it is not known.
         holder: Option<Holder>,

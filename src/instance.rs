@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 
@@ -28,8 +28,9 @@ use crate::wire::message::ToSupervisor;
 /// # Caveats
 ///
 /// A child that was forked and has not called `exec` inherits the sockets of its parent: as long as it lives, the
-/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`]. Children started
-/// through [`std::process::Command`] inherit nothing.
+/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`], and what cannot fail
+/// shows nothing there: a subordinate with the parent's id in epoch 0, an empty registry, and events that have ended.
+/// Children started through [`std::process::Command`] inherit nothing.
 ///
 /// A policy or a request handler ([`Group::policy`](crate::Group::policy), [`Group::on_request`](crate::Group::on_request))
 /// may read what its own instance knows, release what it holds and leave; every call that asks the supervisor or waits
@@ -52,17 +53,17 @@ impl Instance {
 
     /// What this instance is at the moment. During an election it is a subordinate.
     pub fn role(&self) -> Role {
-        self.shared().state().role()
+        self.shared().look().map_or(Role::Subordinate, |state| state.role())
     }
 
     /// Its id. It changes only with [`Event::Forfeited`].
     pub fn id(&self) -> InstanceId {
-        self.shared().state().session.id()
+        self.shared().id()
     }
 
     /// The reign that this instance was part of last; during an election that is the one that ended.
     pub fn epoch(&self) -> Epoch {
-        self.shared().state().session.stamp().epoch
+        self.shared().look().map_or_else(Epoch::default, |state| state.session.stamp().epoch)
     }
 
     /// Every instance of the group once, the supervisor and this one included, in the order of their ids.
@@ -102,7 +103,7 @@ impl Instance {
     /// # }
     /// ```
     pub fn events(&self) -> Receiver<Event> {
-        self.shared().hub.subscribe()
+        self.shared().subscribe()
     }
 
     /// Blocks until this instance is the supervisor, and returns the guard of work that only the supervisor does.
@@ -209,7 +210,8 @@ impl Instance {
     /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
-    /// No instance loses anything it holds. An instance of a newer [version](crate::Group::version) goes first, if there
+    /// No instance that runs loses anything it holds. As in every election, one that stands still for longer than the
+    /// [window limit](crate::Group::window_limit) of the next supervisor does. An instance of a newer [version](crate::Group::version) goes first, if there
     /// is one and [`Group::succession`](crate::Group::succession) is on. If none of the others takes the office within a
     /// second of trying, this instance takes it again, and that is no error.
     ///
@@ -247,10 +249,11 @@ impl Instance {
     }
 
     fn resign_within(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        let began = Instant::now();
         let shared = self.callable()?;
-        let (reign, epoch) = shared.prepare_resignation(timeout)?;
+        let (reign, epoch) = shared.prepare_resignation(began, timeout)?;
         reign.stop(Ended::Resigned);
-        shared.wait_after(epoch, timeout)
+        shared.wait_after(epoch, began, timeout)
     }
 
     /// Leaves the group. What it held is released, and the others see it end as left (as failed if it leaves during an
@@ -274,7 +277,7 @@ impl Instance {
 pub(crate) fn locks(shared: &Shared, patience: Patience) -> Result<Vec<LockStatus>, Error> {
     let rows = shared.survey(patience)?;
     let registry = shared.registry();
-    Ok(rows.into_iter().map(|row| LockStatus::from_wire(row, &registry)).collect())
+    Ok(rows.iter().map(|row| LockStatus::from_wire(row, &registry)).collect())
 }
 
 impl Handle {

@@ -19,8 +19,9 @@ use crate::runtime::calls::Patience;
 /// Up to 1 MiB of bytes each. Of what one instance sends at the same time, from several threads, about 1 MiB is under way
 /// at a time, and the rest waits its turn.
 ///
-/// A time given for a call is looked at between the calls to the kernel: handing it more than its buffers take, for a
-/// supervisor that is stopped, lasts until that runs again.
+/// The time given for a call holds also while the supervisor stands still. Only at the supervisor's own instance it can
+/// be exceeded: a subordinate that stands still and has full buffers keeps a call there for up to 0.4 seconds, several of
+/// them one after the other. That happens once to each, since its connection is given up then.
 impl Instance {
     /// Sends a message to one instance, where it arrives as [`Event::Message`](crate::Event::Message). To oneself is fine.
     ///
@@ -58,11 +59,13 @@ impl Instance {
         self.send_within(Some(to), bytes.into(), Patience::Forever).map(drop)
     }
 
-    /// The same, but not while there is no open reign.
+    /// The same, but not while there is no open reign, and for at most a second.
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::send`], and [`Error::WouldBlock`] if at this moment there is no open reign to send it in.
+    /// Those of [`Instance::send`], and [`Error::WouldBlock`] without a holder: at once if at this moment there is no open
+    /// reign to send it in; then nothing was sent. Or after a second, if the supervisor stands still or the recipient is
+    /// slow: then the message may have arrived, or may still arrive.
     pub fn try_send(&self, to: InstanceId, bytes: impl Into<Arc<[u8]>>) -> Result<(), Error> {
         self.send_within(Some(to), bytes.into(), Patience::Try).map(drop)
     }
@@ -89,16 +92,19 @@ impl Instance {
         self.send_within(None, bytes.into(), Patience::Forever)
     }
 
-    /// The same, but not while there is no open reign.
+    /// The same, but not while there is no open reign, and for at most a second.
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::broadcast`], and [`Error::WouldBlock`] if at this moment there is no open reign to send it in.
+    /// Those of [`Instance::broadcast`], and [`Error::WouldBlock`] without a holder: at once if at this moment there is no
+    /// open reign to send it in; then nothing was sent. Or after a second, if the supervisor stands still or a recipient is
+    /// slow: then the message may have reached some, or may still reach them.
     pub fn try_broadcast(&self, bytes: impl Into<Arc<[u8]>>) -> Result<usize, Error> {
         self.send_within(None, bytes.into(), Patience::Try)
     }
 
-    /// The same for at most this long.
+    /// The same for at most this long; at the supervisor's own instance up to 0.4 seconds longer for each subordinate that
+    /// stands still with full buffers.
     ///
     /// # Errors
     ///
@@ -123,11 +129,14 @@ impl Instance {
         self.request_within(bytes.into(), Patience::Forever)
     }
 
-    /// The same, but not while there is no open reign.
+    /// The same, but not while there is no open reign, and for at most a second. Of a handler that takes longer ask with
+    /// [`Instance::request_timeout`].
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::request`], and [`Error::WouldBlock`] if at this moment there is no open reign to ask in.
+    /// Those of [`Instance::request`], and [`Error::WouldBlock`] without a holder: at once if at this moment there is no
+    /// open reign to ask in; then nothing was asked. Or after a second, if the supervisor stands still or its handler is
+    /// slow: then the handler may have heard it, or may still hear it.
     pub fn try_request(&self, bytes: impl Into<Arc<[u8]>>) -> Result<Arc<[u8]>, Error> {
         self.request_within(bytes.into(), Patience::Try)
     }

@@ -23,7 +23,8 @@ use crate::wire::message::Refusal;
 
 /// Reads the registry without being in it: it never becomes supervisor and nobody waits for it.
 ///
-/// It follows the group from reign to reign. Dropping it ends it.
+/// It follows the group from reign to reign. Dropping it ends it. In a forked child it shows nothing, as an
+/// [`Instance`](crate::Instance) does.
 ///
 /// ```
 /// # fn main() -> Result<(), bellwether::Error> {
@@ -84,12 +85,12 @@ impl Observer {
 
     /// The last reign it saw.
     pub fn epoch(&self) -> Epoch {
-        self.shared.state().session.stamp().epoch
+        self.shared.look().map_or_else(Epoch::default, |state| state.session.stamp().epoch)
     }
 
     /// Who reigns; `None` between two reigns.
     pub fn supervisor(&self) -> Option<InstanceId> {
-        self.shared.state().session.supervisor()
+        self.shared.look()?.session.supervisor()
     }
 
     /// The group's supervisor port.
@@ -99,7 +100,7 @@ impl Observer {
 
     /// A channel of everything that happens from now on, as [`crate::Instance::events`].
     pub fn events(&self) -> Receiver<Event> {
-        self.shared.hub.subscribe()
+        self.shared.subscribe()
     }
 
     pub(crate) fn unforked(&self) -> Result<&Shared, Error> {

@@ -136,6 +136,10 @@ fn forked<T: std::fmt::Debug>(call: &str, outcome: Result<T, Error>) -> Result<(
 /// Everything that a child can try with an instance, up to dropping it.
 fn misuse(instance: &mut Option<Instance>, own_id: InstanceId) -> Result<(), String> {
     let own = instance.take().ok_or("no instance")?;
+    let shown = (own.id(), own.role(), own.epoch().number(), own.registry().len(), own.events().iter().count());
+    if shown != (own_id, Role::Subordinate, 0, 0, 0) {
+        return Err(format!("it shows {shown:?}"));
+    }
     forked("office", own.office())?;
     forked("try_office", own.try_office())?;
     forked("office_timeout", own.office_timeout(Duration::from_secs(60)))?;
@@ -241,6 +245,10 @@ fn an_observer_stays_with_the_parent() {
     let supervisor = observer.as_ref().and_then(Observer::supervisor).unwrap();
     Child::fork(|_| {
         let own = observer.take().ok_or("no observer")?;
+        let shown = (own.epoch().number(), own.supervisor(), own.registry().len(), own.events().iter().count());
+        if shown != (0, None, 0, 0) {
+            return Err(format!("it shows {shown:?}"));
+        }
         forked("locks_timeout", own.locks_timeout(long))?;
         forked("send_timeout", own.send_timeout(supervisor, *b"forked", long))?;
         forked("broadcast_timeout", own.broadcast_timeout(*b"forked", long))?;

@@ -344,6 +344,29 @@ fn p6_who_is_killed_with_messages_under_way_leaves_the_sender_informed() {
     }
 }
 
+#[test]
+fn p6_whoever_only_tries_does_not_wait_for_a_supervisor_that_stands_still() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    supervisor.process.stop();
+    // Several, so that none waits for what became of the one before.
+    for n in 1..=2 {
+        refused(rest[0].send(&rest[1], &format!("one-{n} try")), "WouldBlock");
+        refused(rest[0].ask(&format!("broadcast all-{n} try")), "WouldBlock");
+    }
+    supervisor.process.resume();
+    rest[0].send(&rest[1], "fence").unwrap();
+    rest[1].hears("fence");
+    // What was tried may still have arrived: in its order, and once.
+    for word in ["one", "all"] {
+        let heard: Vec<_> = heard_of(&rest[1], word).iter().map(|word| number(word)).collect();
+        assert!(heard.is_sorted_by(|before, after| before < after), "{heard:?}");
+    }
+    fleet.agree(&members);
+    assert_ids_kept(&members);
+}
+
 // ----------------------------------------------------------------------------------------------------- across a reign
 
 #[test]

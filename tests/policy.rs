@@ -56,6 +56,33 @@ fn assert_no_trace(supervisor: &Member, others: &[Member], name: &str) {
 }
 
 #[test]
+fn c4_a_key_that_is_written_and_deleted_while_the_policy_thinks_has_no_value() {
+    let fleet = Fleet::new();
+    let supervisor = fleet.member("policy=block:write:key:late");
+    let [late, other] = &labelled(&fleet, &["late", "other"], "")[..] else { panic!("two members") };
+    other.put("key", "before");
+    other.ask("delete key").unwrap();
+    let asked = |from: usize| supervisor.expect(from, "judged", &[("who", &late.id), ("name", "key")]);
+    let put = late.call("put key new if=none");
+    asked(0);
+    // It has asked for what has the version of the first deletion, and gets what has that of the second one.
+    other.put("key", "between");
+    other.ask("delete key").unwrap();
+    let mark = supervisor.process.mark();
+    supervisor.unblock();
+    asked(mark);
+    supervisor.unblock();
+    let version = put.done().text("version");
+    assert_eq!(other.get("key"), Some(("new".to_owned(), version)));
+    // One that has a value has one.
+    let mark = supervisor.process.mark();
+    let put = late.call("put key newer if=none");
+    asked(mark);
+    supervisor.unblock();
+    refused(put.answer(), "Conflict");
+}
+
+#[test]
 fn c4_what_is_denied_has_no_effect_and_says_why() {
     let fleet = Fleet::new();
     let options = "policy=deny:any:bad handler=echo";

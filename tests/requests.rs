@@ -186,6 +186,24 @@ fn p6_a_slow_handler_holds_up_nothing_else() {
 }
 
 #[test]
+fn p6_whoever_only_tries_does_not_wait_for_a_supervisor_that_stands_still() {
+    let fleet = Fleet::with("limit=none handler=echo");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    supervisor.process.stop();
+    for n in 0..2 {
+        refused(rest[0].ask(&format!("request tried-{n} try")), "WouldBlock");
+    }
+    supervisor.process.resume();
+    assert_eq!(rest[0].request("after").unwrap(), answered(&supervisor, "after"));
+    // What was tried may still be heard, once. Nor does it wait for a handler that takes long.
+    refused(rest[0].ask("request slow try"), "WouldBlock");
+    assert!(["tried-0", "tried-1", "slow"].iter().all(|text| handled(&members, text) <= 1));
+    supervisor.unblock();
+    assert_eq!(rest[0].request("after").unwrap(), answered(&supervisor, "after"));
+}
+
+#[test]
 fn p6_whoever_asked_may_be_gone_before_the_answer() {
     let fleet = Fleet::with("handler=echo");
     let (supervisor, rest) = reigning(&fleet, "", 3, "");

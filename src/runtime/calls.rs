@@ -27,6 +27,16 @@ pub(crate) enum Patience {
     Try,
 }
 
+impl Patience {
+    /// What is left of the patience of a call that began then.
+    pub(crate) fn left(self, began: Instant) -> Self {
+        match self {
+            Self::For(time) => Self::For(time.saturating_sub(began.elapsed())),
+            patience => patience,
+        }
+    }
+}
+
 /// How long a call that is not to wait for others waits for the supervisor.
 pub(super) const TRY: Duration = Duration::from_secs(1);
 
@@ -44,7 +54,7 @@ pub(super) enum Answer {
     /// The barrier has let it pass, as leader or not.
     Passed(bool),
     /// Who holds what.
-    Surveyed(Vec<LockRow>),
+    Surveyed(Arc<[LockRow]>),
     /// A message or a command has reached so many.
     Delivered(u32),
     /// The one that it was for is not there.
@@ -184,7 +194,7 @@ impl Shared {
     }
 
     /// Asks who holds what, and who waits for it.
-    pub(crate) fn survey(&self, patience: Patience) -> Result<Vec<LockRow>, Error> {
+    pub(crate) fn survey(&self, patience: Patience) -> Result<Arc<[LockRow]>, Error> {
         let began = Instant::now();
         let mut state = self.state();
         let (number, frame) = state.session.survey();
@@ -192,10 +202,12 @@ impl Shared {
         let woken = state.calls.begin(request);
         self.submit(state, frame);
         let answer = self.await_answer(request, &woken, began, patience);
-        self.state().calls.end(request);
+        let mut state = self.state();
+        state.calls.end(request);
+        state.session.forget_survey(number);
         match answer? {
             Answer::Surveyed(rows) => Ok(rows),
-            _ => Ok(Vec::new()),
+            _ => Ok(Arc::default()),
         }
     }
 

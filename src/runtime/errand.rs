@@ -77,7 +77,6 @@ impl Shared {
         let woken = state.calls.begin(request);
         self.submit(state, frame);
         // There was an open reign when it began. If that ends, so does the wait: nothing is said twice.
-        let patience = patience.limit().map_or(Patience::Forever, Patience::For);
         let answer = self.await_answer(request, &woken, began, patience);
         let mut state = self.state();
         state.calls.end(request);

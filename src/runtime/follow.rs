@@ -26,7 +26,7 @@ pub(crate) enum Followed {
 
 /// How long the supervisor has to say its first word, and then again to answer a ping. On a machine that is busy with
 /// hundreds of joins at once, a second each would be too short.
-const ANSWER: Duration = Duration::from_millis(1500);
+pub(super) const ANSWER: Duration = Duration::from_millis(1500);
 
 /// Says hello on this connection and takes what comes until it ends.
 pub(crate) fn follow(shared: &Shared, stream: TcpStream) -> Followed {
@@ -40,13 +40,14 @@ pub(crate) fn follow(shared: &Shared, stream: TcpStream) -> Followed {
 
 /// Builds the hello and switches the connection in one step, so that no release can fall between the two.
 fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
-    {
+    let frames = {
         let mut state = shared.state();
         if !state.sit(Seat::Subordinate(peer.clone())) {
             return None;
         }
         // Now that the connection is made, and not earlier: whoever will read this hello reigns already.
         if !state.show_another() {
+            shared.let_go(state);
             return Some(Err(Followed::Ended));
         }
         let mut frames = state.hello();
@@ -59,11 +60,11 @@ fn greet(shared: &Shared, peer: &Arc<Peer>) -> Option<Result<(), Followed>> {
                 hello.purpose = Purpose::Observer;
             }
         }
-        for frame in &frames {
-            log::trace!("says {frame}");
-            peer.outbox.push(frame);
-        }
-    }
+        frames.iter().for_each(|frame| peer.outbox.push(frame));
+        frames
+    };
+    // Not before: a logger may ask this instance who it is.
+    frames.iter().for_each(|frame| log::trace!("says {frame}"));
     peer.flush();
     Some(peer.stream.set_read_timeout(Some(ANSWER)).map_err(|_| Followed::Ended))
 }

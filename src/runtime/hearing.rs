@@ -3,7 +3,7 @@
 use super::calls::Answer;
 use super::outbox::Outbox;
 use super::presence::Presence;
-use super::shared::{Shared, State, new_presence, show};
+use super::shared::{Shared, State, new_presence};
 use crate::coordinator::session::{Effect, Misplaced, Notice};
 use crate::entry::Entry;
 use crate::event::Event;
@@ -13,7 +13,10 @@ use crate::wire::message::{ToMember, ToSupervisor, Value};
 impl Shared {
     /// Takes one frame of the supervisor and does what it asks for. What is to be written back is returned.
     pub(crate) fn receive(&self, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
-        self.take_in(&mut self.state(), frame)
+        let mut state = self.state();
+        let replies = self.take_in(&mut state, frame);
+        self.let_go(state);
+        replies
     }
 
     /// The same on a connection. What is to be written back is in its outbox before any call can put in something else:
@@ -28,6 +31,7 @@ impl Shared {
         if usable {
             replies.iter().for_each(|reply| outbox.push(reply));
         }
+        self.let_go(state);
         Ok(usable)
     }
 
@@ -42,11 +46,7 @@ impl Shared {
         for effect in effects {
             match effect {
                 Effect::Send(frame) => replies.push(frame),
-                Effect::ShowMembership => {
-                    if let Some(presence) = &mut state.presence {
-                        show(presence);
-                    }
-                }
+                Effect::ShowMembership => state.show(),
                 Effect::Tell(notice) => self.tell(state, notice),
                 Effect::Rename => self.rename(state),
                 Effect::End => self.end_for_good(state),
@@ -58,7 +58,8 @@ impl Shared {
     /// This instance is out of the group. Its thread sees it when the connection, or the reign, ends, and does not elect
     /// again.
     fn end_for_good(&self, state: &mut State) {
-        log::warn!("this instance was told to stop, has not left in time, and is out of the group");
+        let why = "this instance was told to stop, has not left in time, and is out of the group";
+        state.note(log::Level::Warn, why.to_owned());
         state.leaving = true;
         self.changed.notify_all();
         state.calls.wake_all();
@@ -133,10 +134,12 @@ impl Shared {
                 // The new sockets are there before the old ones go: at no time does this process look gone.
                 state.presence = Some(presence);
                 state.session.rename(id);
+                self.note_id(id);
                 self.hub.emit(&Event::Forfeited { old, new: id });
             }
             Err(error) => {
-                log::error!("cannot take a new id after forfeiting the old one: {error}");
+                let why = format!("cannot take a new id after forfeiting the old one: {error}");
+                state.note(log::Level::Error, why);
                 state.leaving = true;
             }
         }

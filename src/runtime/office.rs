@@ -96,9 +96,13 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until no office guard is left and lets none be taken from then on.
-    pub(crate) fn prepare_resignation(&self, timeout: Option<Duration>) -> Result<(Arc<Reign>, Epoch), Error> {
-        let began = Instant::now();
+    /// Waits until no office guard is left and lets none be taken from then on. The time is that of the call, which
+    /// began then.
+    pub(crate) fn prepare_resignation(
+        &self,
+        began: Instant,
+        timeout: Option<Duration>,
+    ) -> Result<(Arc<Reign>, Epoch), Error> {
         let mut state = self.state();
         loop {
             if state.leaving {
@@ -121,9 +125,8 @@ impl Shared {
         }
     }
 
-    /// Waits until the instance is part of a later reign.
-    pub(crate) fn wait_after(&self, epoch: Epoch, timeout: Option<Duration>) -> Result<(), Error> {
-        let began = Instant::now();
+    /// Waits until the instance is part of a later reign. The time is that of the call, which began then.
+    pub(crate) fn wait_after(&self, epoch: Epoch, began: Instant, timeout: Option<Duration>) -> Result<(), Error> {
         let mut state = self.state();
         loop {
             if state.leaving {

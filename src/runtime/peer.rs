@@ -5,16 +5,18 @@
 //! what it wanted, the next one that waits goes on.
 //!
 //! What has come is read with the [`Ear`], which nobody keeps while it waits. So a call that only looks can take in first
-//! what is there: a write that was acknowledged to its writer is seen by whoever looks then, see [`Peer::catch_up`].
+//! what is there: a write that was acknowledged to its writer is seen by whoever looks then, see [`Peer::catch_up`]. That
+//! holds from the hello on: a reign that has this instance in it may have opened, and acknowledged a write, before the
+//! instance's own thread has come to read its Welcome.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
-use super::follow::Followed;
+use super::follow::{self, Followed};
 use super::outbox::{Flushed, Outbox};
 use super::shared::Shared;
 use super::{clock, endpoint, lock, spawn};
@@ -32,7 +34,7 @@ pub(crate) struct Peer {
     ear: Mutex<Ear>,
     /// Rung when a call that waited has read.
     heard: Bell,
-    /// The handshake is over: from then on nobody waits with the ear, and calls may read.
+    /// The handshake is over: from then on calls that wait may read.
     shared: AtomicBool,
     /// It has been read to its end, which the instance's own thread may not have seen yet.
     over: AtomicBool,
@@ -142,14 +144,27 @@ impl Peer {
     /// Waits until something comes and reads it, for the instance's own thread; says how the connection ended if it has.
     pub(super) fn hear_or_end(self: &Arc<Self>, _turn: &MutexGuard<'_, Turn>, shared: &Shared) -> Option<Followed> {
         // Where it cannot be waited for without reading, the ear is kept meanwhile; then nobody else reads at all.
-        if self.is_shared() && endpoint::CAN_TELL_HANGUP && !endpoint::wait_readable(&self.stream, Self::LONG) {
-            return None;
-        }
+        let silent = endpoint::CAN_TELL_HANGUP && !self.wait_for_more(shared);
         let mut ear = lock(&self.ear);
-        if ear.ended.is_none() {
+        if ear.ended.is_none() && !silent {
             ear.hear(shared, self);
         }
         ear.ended.take()
+    }
+
+    /// Waits until something comes, without the ear; says whether it has. Whether the supervisor answers at all matters
+    /// only in the handshake.
+    fn wait_for_more(self: &Arc<Self>, shared: &Shared) -> bool {
+        if self.is_shared() {
+            return endpoint::wait_readable(&self.stream, Self::LONG);
+        }
+        let began = Instant::now();
+        let comes = endpoint::wait_readable(&self.stream, follow::ANSWER);
+        // A wait that was interrupted was none.
+        if !comes && began.elapsed() >= follow::ANSWER {
+            lock(&self.ear).watch.silence(shared, self);
+        }
+        comes
     }
 
     /// Takes in what has come by now. It does not wait for more, only for whoever is at it.
@@ -157,7 +172,7 @@ impl Peer {
     /// A call that waits for what comes is asleep in the kernel and would not be woken if somebody else took its answer
     /// away. It is awake by now, or will be in a moment.
     pub(super) fn catch_up(self: &Arc<Self>, shared: &Shared) {
-        if !self.is_shared() || !endpoint::CAN_TELL_HANGUP {
+        if !endpoint::CAN_TELL_HANGUP {
             return;
         }
         let mut ear = lock(&self.ear);
@@ -174,7 +189,7 @@ impl Peer {
         }
     }
 
-    /// Whether calls may read. The handshake is the business of the instance's own thread.
+    /// Whether calls may wait for what comes. During the handshake that is the business of the instance's own thread.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.load(Ordering::Acquire)
     }
@@ -220,7 +235,8 @@ struct Ear {
 }
 
 impl Ear {
-    /// Reads once and does what the supervisor says. During the handshake it blocks until something comes.
+    /// Reads once and does what the supervisor says. Where it cannot be waited for without reading, it blocks until
+    /// something comes.
     fn hear(&mut self, shared: &Shared, peer: &Arc<Peer>) {
         if let Some(ended) = self.read(shared, peer) {
             self.ended = Some(ended);
@@ -232,13 +248,15 @@ impl Ear {
 
     fn read(&mut self, shared: &Shared, peer: &Arc<Peer>) -> Option<Followed> {
         let space = self.decoder.space();
-        let read = if self.welcomed { endpoint::read_now(&peer.stream, space) } else { (&peer.stream).read(space) };
-        match read {
+        match endpoint::read_now(&peer.stream, space) {
             Ok(0) => return Some(self.end()),
             Ok(count) => self.decoder.filled(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                self.watch.silence(shared, peer);
+                // Elsewhere somebody else was here first, and whoever waits for something to read notices silence.
+                if !endpoint::CAN_TELL_HANGUP {
+                    self.watch.silence(shared, peer);
+                }
                 return None;
             }
             // Everything that came before a reset has been read by now.

@@ -188,8 +188,13 @@ pub(crate) fn membership_gone(mechanism: Mechanism, port: u16, id: InstanceId, t
 ///
 /// With [`Mechanism::Datagram`] only the instance that listens may call it, so that never two do at once: it gives up its
 /// own membership for the moment of the test, and two that did so would each find nobody. If it does not get it back, the
-/// answer is [`RollCall::Unknown`] and [`Presence::is_member`] tells; then [`Presence::join`] has to be called again.
-pub(crate) fn roll_call(mechanism: Mechanism, port: u16, own: Option<&mut Presence>) -> RollCall {
+/// answer is an error and [`Presence::is_member`] tells; then [`Presence::join`] has to be called again.
+///
+/// # Errors
+///
+/// Why it could not be told, for the log: the answer is [`RollCall::Unknown`] then. Not logged here, since whoever calls
+/// may hold a lock.
+pub(crate) fn roll_call(mechanism: Mechanism, port: u16, own: Option<&mut Presence>) -> Result<RollCall, String> {
     match mechanism {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         Mechanism::Named => linux::roll_call(port, own.map(|own| (own.id, own.tags()))),

@@ -1,8 +1,11 @@
 //! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
 
 use super::callbacks::Callbacks;
 use super::calls::Calls;
@@ -40,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// The process that made it; any other one is a forked child.
     process: u32,
+    /// The id of the session, for whoever may not lock the state: a forked child.
+    id: AtomicU64,
     state: Mutex<State>,
     pub(super) changed: Condvar,
 }
@@ -69,6 +74,8 @@ pub(crate) struct State {
     pub(super) hung: bool,
     /// The end of a reign that the application has not been told yet.
     pub(super) untold: Option<(InstanceId, Instant)>,
+    /// What is to be logged when the lock is free: a logger may ask this instance who it is.
+    notes: Vec<(log::Level, String)>,
 }
 
 /// Where the instance sits.
@@ -101,11 +108,13 @@ impl Shared {
             question: None,
             hung: false,
             untold: None,
+            notes: Vec::new(),
         };
         Self {
             settings,
             hub: Hub::default(),
             process: std::process::id(),
+            id: AtomicU64::new(state.session.id().number()),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
@@ -113,6 +122,15 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Gives the state back, and logs what was noted while it was held.
+    pub(super) fn let_go(&self, mut state: MutexGuard<'_, State>) {
+        let notes = std::mem::take(&mut state.notes);
+        drop(state);
+        for (level, text) in notes {
+            log::log!(level, "{text}");
+        }
     }
 
     /// Whether this process is a forked child of the one that joined.
@@ -123,6 +141,27 @@ impl Shared {
     /// The instance, unless this is a forked child: there everything of it is the parent's.
     pub(crate) fn unforked(&self) -> Result<&Self, Error> {
         if self.is_forked() { Err(Error::Forked) } else { Ok(self) }
+    }
+
+    /// The state, for whoever only looks; `None` in a forked child, where its lock may be in the hands of a thread that
+    /// does not exist there.
+    pub(crate) fn look(&self) -> Option<MutexGuard<'_, State>> {
+        (!self.is_forked()).then(|| self.state())
+    }
+
+    /// The id of this instance; in a forked child that of the parent's.
+    pub(crate) fn id(&self) -> InstanceId {
+        InstanceId::new(self.id.load(Ordering::Acquire))
+    }
+
+    /// The instance has a new id.
+    pub(super) fn note_id(&self, id: InstanceId) {
+        self.id.store(id.number(), Ordering::Release);
+    }
+
+    /// What happens from now on; in a forked child nothing does.
+    pub(crate) fn subscribe(&self) -> Receiver<Event> {
+        if self.is_forked() { crossbeam::channel::bounded(0).1 } else { self.hub.subscribe() }
     }
 
     // ------------------------------------------------------------------------------------------ what the driver says
@@ -148,15 +187,17 @@ impl Shared {
 
     /// Shows the kernel that this instance is a member, one that has said hello to no supervisor but itself.
     pub(crate) fn show_as_winner(&self) {
-        if let Some(presence) = &mut self.state().presence
+        let mut state = self.state();
+        if let Some(presence) = &mut state.presence
             && let Err(error) = presence.show_another()
         {
-            log::warn!("cannot show another membership: {error}");
             // The name that it shows may be known as that of one who holds nothing. While it has the port nobody else
             // looks, so that here it can give the socket back first.
             presence.leave();
-            show(presence);
+            state.note(log::Level::Warn, format!("cannot show another membership: {error}"));
+            state.show();
         }
+        self.let_go(state);
     }
 
     /// Moves the sockets of the presence to high descriptors, in the background. It matters when this process dies, not
@@ -203,6 +244,7 @@ impl Shared {
         state.connection += 1;
         self.changed.notify_all();
         state.calls.wake_all();
+        self.let_go(state);
     }
 
     /// Closes the sockets that show the kernel that this instance is there. Before its connections end, so that their
@@ -286,7 +328,12 @@ impl Shared {
     /// Asks the kernel who is there.
     pub(crate) fn roll_call(&self) -> RollCall {
         let mut state = self.state();
-        presence::roll_call(self.settings.mechanism, self.settings.port, state.presence.as_mut())
+        let roll = presence::roll_call(self.settings.mechanism, self.settings.port, state.presence.as_mut());
+        drop(state);
+        roll.unwrap_or_else(|why| {
+            log::warn!("{why}");
+            RollCall::Unknown
+        })
     }
 
     /// Whether the kernel has closed the presence of this instance. Of one that this instance has never heard of that
@@ -311,9 +358,9 @@ impl Shared {
         others.into_iter().any(|id| !self.is_gone(id))
     }
 
-    /// The registry as this instance knows it.
+    /// The registry as this instance knows it; empty in a forked child.
     pub(crate) fn registry(&self) -> Vec<Entry> {
-        let state = self.state();
+        let Some(state) = self.look() else { return Vec::new() };
         let supervisor = state.session.supervisor();
         state.session.view().values().map(|entry| Entry::from_wire(entry, supervisor)).collect()
     }
@@ -340,13 +387,28 @@ impl Shared {
 }
 
 impl State {
+    /// Logs this when the lock is free: see [`Shared::let_go`].
+    pub(super) fn note(&mut self, level: log::Level, text: String) {
+        self.notes.push((level, text));
+    }
+
+    /// Shows the kernel that this instance is a member.
+    pub(super) fn show(&mut self) {
+        if let Some(presence) = &mut self.presence
+            && let Err(error) = presence.join()
+        {
+            // The next supervisor would not see this instance by itself: it may ask for nothing, see `receive_on`.
+            self.note(log::Level::Error, format!("cannot show membership to the kernel: {error}"));
+        }
+    }
+
     /// Shows another membership before a hello leaves, so that nobody takes this instance for one who has said none
     /// since it forfeited. Says whether that was done; if not, no hello may leave.
     pub(crate) fn show_another(&mut self) -> bool {
         let Some(presence) = self.presence.as_mut().filter(|presence| presence.is_member()) else { return true };
         let shown = presence.show_another();
         if let Err(error) = &shown {
-            log::warn!("cannot show another membership, and so not say hello: {error}");
+            self.note(log::Level::Warn, format!("cannot show another membership, and so not say hello: {error}"));
         }
         shown.is_ok()
     }
@@ -390,13 +452,6 @@ impl State {
         // Who was evicted has no office any more, even if its reign is still being closed.
         let open = matches!(self.seat, Seat::Supervisor(_)) && self.session.is_settled() && !self.leaving;
         open.then_some(self.session.stamp().epoch)
-    }
-}
-
-pub(super) fn show(presence: &mut Presence) {
-    if let Err(error) = presence.join() {
-        // The next supervisor would not see this instance by itself: it may ask for nothing, see `receive_on`.
-        log::error!("cannot show membership to the kernel: {error}");
     }
 }
 

@@ -14,7 +14,10 @@ use crate::wire::message::Mode;
 /// [`Instance::once`].
 ///
 /// The closure runs in one process. If it fails, or that process dies, the next in line runs its own: so it can run more
-/// than once, but only one result is ever returned, to everybody the same. A complete restart of the group forgets it.
+/// than once, but only one result is ever returned, to everybody the same. A complete restart of the group forgets it;
+/// until then its name is one of the 16 384 keys of the [state](crate::State), its result counts among their bytes, and
+/// neither is ever deleted.
+///
 /// A closure that runs what it is part of itself waits for itself.
 ///
 /// ```

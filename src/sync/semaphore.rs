@@ -14,7 +14,8 @@ use crate::wire::message::Mode;
 ///
 /// First come, first served: who wants many is not passed by those who want few. What a copy holds comes back when it
 /// dies. The limit belongs to the group: the first copy that acquires creates it with the number it brings; from then on
-/// that counts, whatever numbers others bring, until [`Semaphore::resize`]. It survives the supervisor.
+/// that counts, whatever numbers others bring, until [`Semaphore::resize`]. It survives the supervisor. Each name that was
+/// used is one of the 16 384 keys of the [state](crate::State) and is never deleted: names are for things that stay.
 ///
 /// There are never more permits in use than the limit allows, with one exception: the permits of a copy that was silent
 /// beyond the [window limit](crate::Group::window_limit) are lent again. With a window limit of `None` there is none.
@@ -82,7 +83,7 @@ impl Semaphore {
             Some(limit) => limit,
             None => self.create(patience)?,
         };
-        self.named.acquire(Mode::Permits { count: permits, limit }, left(patience, began))
+        self.named.acquire(Mode::Permits { count: permits, limit }, patience.left(began))
     }
 
     /// Nobody has used the name before, as far as this instance knows: whoever is first makes the limit.
@@ -94,7 +95,7 @@ impl Semaphore {
             other => other,
         };
         for _ in 0..TRIES {
-            match self.write(Some(Stamp::default()), self.limit, left(patience, began)) {
+            match self.write(Some(Stamp::default()), self.limit, patience.left(began)) {
                 Ok(()) => return Ok(self.limit),
                 // Somebody else was first, or has changed it since: that counts. Or it is unknown what came of it: if
                 // nothing is there, nothing was written.
@@ -143,14 +144,6 @@ impl Semaphore {
         let bytes = limit.to_be_bytes()[..].into();
         let key = self.named.resource()?.clone();
         self.named.instance.callable()?.put(key, expected, Some(bytes), patience).map(|_| ())
-    }
-}
-
-/// What is left of the patience of a call that began then.
-fn left(patience: Patience, began: Instant) -> Patience {
-    match patience {
-        Patience::For(time) => Patience::For(time.saturating_sub(began.elapsed())),
-        patience => patience,
     }
 }
 

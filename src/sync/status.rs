@@ -82,25 +82,25 @@ impl From<message::Mode> for Mode {
 
 impl LockStatus {
     /// The row as it travels, with the names that the registry has for the ids.
-    pub(crate) fn from_wire(row: LockRow, registry: &[Entry]) -> Self {
+    pub(crate) fn from_wire(row: &LockRow, registry: &[Entry]) -> Self {
         let named = |id: InstanceId| {
             registry.iter().find(|entry| entry.id == id).map_or((0, String::new()), |e| (e.pid, e.label.clone()))
         };
-        let held = |row: message::HolderRow| {
+        let held = |row: &message::HolderRow| {
             let (pid, label) = named(row.who);
             let holder = Holder { id: row.who, pid, label, since: time(row.since) };
             Held { holder, mode: row.mode.into(), token: row.token }
         };
-        let waiter = |row: message::WaiterRow| {
+        let waiter = |row: &message::WaiterRow| {
             let (pid, label) = named(row.who);
             Waiter { id: row.who, pid, label, mode: row.mode.into() }
         };
         Self {
             kind: row.name.kind,
-            name: row.name.name,
+            name: row.name.name.clone(),
             limit: row.limit,
-            holders: row.holders.into_iter().map(held).collect(),
-            waiters: row.waiters.into_iter().map(waiter).collect(),
+            holders: row.holders.iter().map(held).collect(),
+            waiters: row.waiters.iter().map(waiter).collect(),
         }
     }
 }

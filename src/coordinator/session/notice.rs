@@ -54,7 +54,7 @@ pub enum Notice {
     /// The barrier lets the request pass, and whether it is the leader.
     Passed(Request, bool),
     /// Who holds what and who waits for it, as asked for.
-    Surveyed(u64, Vec<LockRow>),
+    Surveyed(u64, Arc<[LockRow]>),
     /// Everything was forfeited by silence beyond the limit.
     Forfeited,
     /// The supervisor answered a ping.

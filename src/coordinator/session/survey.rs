@@ -4,6 +4,9 @@
 //! reigned, is asked when the next reign is open. Answers are never mixed: what came of one before the connection ended
 //! is dropped.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::{Claim, Connection, Effect, Misplaced, Notice, Session};
 use crate::ident::Request;
 use crate::wire::message::{LockRow, ToSupervisor};
@@ -13,8 +16,11 @@ use crate::wire::message::{LockRow, ToSupervisor};
 pub(super) struct Surveys {
     /// The number of the last one.
     last: u64,
-    /// The numbers of those not answered yet, in order.
-    open: Vec<u64>,
+    /// The numbers of those not answered yet and still waited for, in order.
+    open: BTreeSet<u64>,
+    /// The one that is under way on this connection. Its answer comes also if nobody waits for it any more: until then
+    /// another one would only make the supervisor list everything twice.
+    asked: Option<u64>,
     /// What has come of the answer so far.
     rows: Vec<LockRow>,
 }
@@ -24,13 +30,21 @@ impl Session {
     /// write to. [`Notice::Surveyed`] with the number follows, if need be in a later reign.
     ///
     /// One question at a time is under way, however many ask: the answer lists every lock there is, and whoever asks
-    /// meanwhile shares the next one.
+    /// meanwhile shares the next one. Whoever does not wait for it any more says so: [`Session::forget_survey`].
     pub fn survey(&mut self) -> (u64, Option<ToSupervisor>) {
         let number = self.next_request().number();
-        let is_first = self.surveys.open.is_empty();
         self.surveys.last = number;
-        self.surveys.open.push(number);
-        (number, (is_first && self.is_settled()).then_some(ToSupervisor::Survey(number)))
+        self.surveys.open.insert(number);
+        if self.surveys.asked.is_some() || !self.is_settled() {
+            return (number, None);
+        }
+        self.surveys.asked = Some(number);
+        (number, Some(ToSupervisor::Survey(number)))
+    }
+
+    /// Nobody waits for the answer to this question any more.
+    pub fn forget_survey(&mut self, number: u64) {
+        self.surveys.open.remove(&number);
     }
 
     /// Asks how a request that waits stands now. [`Notice::Queued`] follows, or nothing, if it waits no more.
@@ -39,9 +53,11 @@ impl Session {
         (waits && self.is_settled()).then_some(ToSupervisor::Inquire(request))
     }
 
-    /// The reign is open: what is still unanswered is asked again, and one answer is enough for all of it.
-    pub(super) fn survey_again(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.surveys.open.last().map(|number| Effect::Send(ToSupervisor::Survey(*number))));
+    /// The reign is open, or an answer is complete: what is still unanswered is asked, and one answer is enough for all
+    /// of it.
+    pub(super) fn survey_again(&mut self, effects: &mut Vec<Effect>) {
+        self.surveys.asked = self.surveys.open.last().copied();
+        effects.extend(self.surveys.asked.map(|number| Effect::Send(ToSupervisor::Survey(number))));
     }
 
     /// A part of an answer.
@@ -63,20 +79,21 @@ impl Session {
     /// is said now.
     pub(super) fn surveyed(&mut self, number: u64, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
         self.expect_survey()?;
-        let rows = std::mem::take(&mut self.surveys.rows);
-        let open = std::mem::take(&mut self.surveys.open);
-        let (answered, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|asked| *asked <= number);
-        self.surveys.open = open;
-        if !answered.is_empty() {
+        // However many ask, they share the rows.
+        let rows = Arc::from(std::mem::take(&mut self.surveys.rows));
+        let later = self.surveys.open.split_off(&number.saturating_add(1));
+        let answered = std::mem::replace(&mut self.surveys.open, later);
+        if self.surveys.asked.is_some_and(|asked| asked <= number) {
             self.survey_again(effects);
         }
-        effects.extend(answered.into_iter().map(|asked| Effect::Tell(Notice::Surveyed(asked, rows.clone()))));
+        effects.extend(answered.into_iter().map(|asked| Effect::Tell(Notice::Surveyed(asked, Arc::clone(&rows)))));
         Ok(())
     }
 
-    /// The connection has ended, and with it the answer that had begun.
+    /// The connection has ended, and with it the answer that was under way.
     pub(super) fn drop_answer(&mut self) {
         self.surveys.rows.clear();
+        self.surveys.asked = None;
     }
 
     fn expect_survey(&self) -> Result<(), Misplaced> {
@@ -110,7 +127,7 @@ mod tests {
 
     fn answers(effects: Vec<Effect>) -> Vec<(u64, Vec<LockRow>)> {
         let answer = |effect| match effect {
-            Effect::Tell(Notice::Surveyed(number, rows)) => Some((number, rows)),
+            Effect::Tell(Notice::Surveyed(number, rows)) => Some((number, rows.to_vec())),
             _ => None,
         };
         effects.into_iter().filter_map(answer).collect()
@@ -162,6 +179,48 @@ mod tests {
         assert_eq!(answers(effects), [(second, vec![]), (third, vec![])]);
         let (fourth, frame) = session.survey();
         assert_eq!(frame, Some(ToSupervisor::Survey(fourth)));
+    }
+
+    #[test]
+    fn a_question_that_nobody_waits_for_any_more_is_forgotten() {
+        let (mut session, _) = member(false);
+        let (first, frame) = session.survey();
+        assert_eq!(frame, Some(ToSupervisor::Survey(first)));
+        session.forget_survey(first);
+        // A supervisor that stands still is asked again and again.
+        for _ in 0..1000 {
+            let (number, frame) = session.survey();
+            assert_eq!(frame, None, "the first one is still under way");
+            session.forget_survey(number);
+        }
+        assert!(session.surveys.open.is_empty());
+        let (last, _) = session.survey();
+        session.receive(ToMember::Locks(vec![row(&[1], &[])])).expect("a part");
+        let effects = session.receive(ToMember::Surveyed(first)).expect("the end");
+        assert_eq!(said_again(&effects), [&Effect::Send(ToSupervisor::Survey(last))]);
+        assert_eq!(answers(effects), [], "nobody waits for it");
+        let effects = session.receive(ToMember::Surveyed(last)).expect("the end");
+        assert_eq!(answers(effects), [(last, vec![])]);
+        let (number, frame) = session.survey();
+        assert_eq!(frame, Some(ToSupervisor::Survey(number)), "nothing is under way");
+        session.forget_survey(number);
+        session.disconnected();
+        session.hello();
+        let effects = session.receive(welcome(1)).expect("the welcome");
+        assert!(said_again(&effects).is_empty(), "nothing is left to ask");
+    }
+
+    #[test]
+    fn all_who_asked_share_the_rows() {
+        let (mut session, _) = member(false);
+        session.survey();
+        let (last, _) = session.survey();
+        session.receive(ToMember::Locks(vec![row(&[1], &[])])).expect("a part");
+        let effects = session.receive(ToMember::Surveyed(last)).expect("the end");
+        let [Effect::Tell(Notice::Surveyed(_, one)), Effect::Tell(Notice::Surveyed(_, other))] = &effects[..] else {
+            panic!("two answers expected: {effects:?}")
+        };
+        assert!(Arc::ptr_eq(one, other));
     }
 
     #[test]

@@ -1,15 +1,15 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::super::callbacks::Callbacks;
 use super::*;
 use crate::coordinator::session::{GiveUp, Session};
-use crate::ident::{Epoch, InstanceId, Name, Stamp, Token};
+use crate::ident::{Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Token};
 use crate::runtime::lock;
 use crate::runtime::presence::Mechanism;
 use crate::runtime::shared::{Seat, Settings};
 use crate::wire::frame::Message;
-use crate::wire::message::{Profile, Purpose, ViewHead, Welcome};
+use crate::wire::message::{Profile, Purpose, Value, ViewHead, Welcome};
 
 fn name() -> Name {
     Name::new("group").expect("a short name")
@@ -70,6 +70,7 @@ fn what_is_given_up_while_it_is_said_again_is_not_left_at_the_supervisor() {
     let (shared, peer, mut supervisor) = greeted();
     let last = (0..3000).map(|_| shared.state().session.arrive(name(), 4).0).last().expect("an arrival");
     supervisor.write_all(&welcome()).expect("the welcome");
+    endpoint::wait_readable(&peer.stream, Duration::from_secs(20));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             loop {
@@ -88,4 +89,23 @@ fn what_is_given_up_while_it_is_said_again_is_not_left_at_the_supervisor() {
         frames.iter().position(|frame| matches!(frame, ToSupervisor::Arrive(arrive) if arrive.request == last));
     let given_up = frames.iter().position(|frame| *frame == ToSupervisor::Cancel(last));
     assert!(arrived.is_some() && arrived < given_up, "arrived as {arrived:?}, given up as {given_up:?}");
+}
+
+/// A reign can open, and acknowledge a write, before the thread of an instance has come to read what it was written.
+#[test]
+fn what_a_new_reign_has_written_is_seen_although_the_own_thread_has_not_read_its_welcome() {
+    if !endpoint::CAN_TELL_HANGUP {
+        return;
+    }
+    let key = Resource::new(Kind::Value, name());
+    let version = Stamp { epoch: Epoch::new(9), n: 1 };
+    let (writer, request) = (InstanceId::new(3), Request::new(1));
+    let value = Value { key: key.clone(), version, writer, request, bytes: Some([7][..].into()) };
+    let mut bytes = welcome();
+    ToMember::Value(value.clone()).encode(&mut bytes);
+    let (shared, peer, mut supervisor) = greeted();
+    assert_eq!(shared.value(&key), None, "nothing has come");
+    supervisor.write_all(&bytes).expect("an open connection");
+    assert!(endpoint::wait_readable(&peer.stream, Duration::from_secs(20)));
+    assert_eq!(shared.value(&key), Some(value));
 }

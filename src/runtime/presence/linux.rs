@@ -107,19 +107,13 @@ pub(super) fn membership_gone(port: u16, id: InstanceId, tags: &[Tag]) -> bool {
 }
 
 /// Reads the list of all Unix sockets. `own` is who asks and what it shows.
-pub(super) fn roll_call(port: u16, own: Option<(InstanceId, Vec<Tag>)>) -> RollCall {
+pub(super) fn roll_call(port: u16, own: Option<(InstanceId, Vec<Tag>)>) -> Result<RollCall, String> {
     match read_all(port, || std::fs::read("/proc/net/unix")) {
         Ok(found) if own.is_none_or(|(id, tags)| found.shows(id, &tags)) => {
-            RollCall::Everyone(found.members.into_iter().collect())
+            Ok(RollCall::Everyone(found.members.into_iter().collect()))
         }
-        Ok(_) => {
-            log::warn!("/proc/net/unix does not list this instance: it is not trusted");
-            RollCall::Unknown
-        }
-        Err(error) => {
-            log::warn!("/proc/net/unix cannot be read: {error}");
-            RollCall::Unknown
-        }
+        Ok(_) => Err("/proc/net/unix does not list this instance: it is not trusted".to_owned()),
+        Err(error) => Err(format!("/proc/net/unix cannot be read: {error}")),
     }
 }
 

@@ -84,24 +84,20 @@ pub(super) fn presence_gone(udp_port: u16) -> bool {
 }
 
 /// Whether anybody else has a membership. The own one is given up for the test and taken again.
-pub(super) fn roll_call(port: u16, mut own: Option<&mut Sockets>) -> RollCall {
+pub(super) fn roll_call(port: u16, mut own: Option<&mut Sockets>) -> Result<RollCall, String> {
     let member = own.as_ref().is_some_and(|own| own.is_member());
     if let Some(own) = &mut own {
         own.leave();
     }
     let answer = match alone(port) {
-        Ok(_) => RollCall::Somebody(false),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => RollCall::Somebody(true),
-        Err(error) => {
-            log::warn!("UDP port {port} cannot be tested: {error}");
-            RollCall::Unknown
-        }
+        Ok(_) => Ok(RollCall::Somebody(false)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(RollCall::Somebody(true)),
+        Err(error) => Err(format!("UDP port {port} cannot be tested: {error}")),
     };
     if let Some(own) = own.filter(|_| member)
         && let Err(error) = own.join(port)
     {
-        log::warn!("UDP port {port} cannot be shared again: {error}");
-        return RollCall::Unknown;
+        return Err(format!("UDP port {port} cannot be shared again: {error}"));
     }
     answer
 }

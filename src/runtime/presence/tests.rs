@@ -83,7 +83,7 @@ impl Drop for Instance {
 
 /// Who is there, whatever the tags.
 fn call(mechanism: Mechanism, port: u16, own: Option<&mut Presence>) -> Called {
-    match roll_call(mechanism, port, own) {
+    match roll_call(mechanism, port, own).unwrap_or(RollCall::Unknown) {
         RollCall::Everyone(memberships) => Called::Everyone(memberships.into_iter().map(|(id, _)| id).collect()),
         RollCall::Somebody(somebody) => Called::Somebody(somebody),
         RollCall::Unknown => Called::Unknown,
@@ -99,7 +99,7 @@ enum Called {
 
 /// The tags under which the kernel shows this instance.
 fn shown(mechanism: Mechanism, port: u16, id: InstanceId) -> Vec<Tag> {
-    match roll_call(mechanism, port, None) {
+    match roll_call(mechanism, port, None).unwrap_or(RollCall::Unknown) {
         RollCall::Everyone(memberships) => {
             memberships.iter().filter(|(of, _)| *of == id).map(|(_, tag)| *tag).collect()
         }
