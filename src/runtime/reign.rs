@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use self::outputs::Settled;
 use super::callbacks::Callers;
 use super::link::Link;
-use super::presence::RollCall;
+use super::presence;
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, heir, lock, spawn, warden};
 use crate::coordinator::supervisor::{self, Control, LinkId, Supervisor};
@@ -209,12 +209,20 @@ impl Reign {
 
     /// Asks the kernel who is there. The window stays open until it has answered.
     pub(super) fn call_roll(&self) {
-        let roll = match self.shared.roll_call() {
-            RollCall::Everyone(memberships) => window::RollCall::Everyone(memberships.into_iter().collect()),
-            RollCall::Somebody(somebody) => window::RollCall::Somebody(somebody),
-            RollCall::Unknown => window::RollCall::Somebody(true),
-        };
+        let roll = self.roll().unwrap_or_else(|| {
+            log::warn!("it cannot be told who lives; asking again");
+            window::RollCall::Somebody(true)
+        });
         self.step(|machine| machine.called(roll));
+    }
+
+    /// The kernel's answer; `None`: there is none at this moment.
+    pub(super) fn roll(&self) -> Option<window::RollCall> {
+        match self.shared.roll_call() {
+            presence::RollCall::Everyone(shown) => Some(window::RollCall::Everyone(shown.into_iter().collect())),
+            presence::RollCall::Somebody(somebody) => Some(window::RollCall::Somebody(somebody)),
+            presence::RollCall::Unknown => None,
+        }
     }
 
     /// Whether everyone has been told of the reign.
