@@ -17,7 +17,7 @@ use super::link::Link;
 use super::presence;
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, heir, lock, spawn, warden};
-use crate::coordinator::supervisor::{self, Control, LinkId, Supervisor};
+use crate::coordinator::supervisor::{self, Control, Lack, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
 use crate::ident::InstanceId;
@@ -36,6 +36,8 @@ pub(crate) enum Ended {
     FailStop,
     /// It saw that the office belongs to another.
     SteppedDown,
+    /// It had too little of something to fill the office.
+    Lacking,
 }
 
 /// One reign, as its threads share it.
@@ -110,7 +112,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
             log::error!("cannot start a thread: {source}");
             // One that had a seat before tries again; `join` has waited for nothing else.
             shared.hopeless(Error::System { attempted: "start a thread", source });
-            reign.stop(Ended::SteppedDown);
+            reign.stop(Ended::Lacking);
             None
         }
     };
@@ -398,6 +400,17 @@ impl Reign {
         core.ended = Some(Ended::SteppedDown);
         drop(core);
         self.close_office();
+    }
+
+    /// Somebody could not be taken in, or looked for, since this process has no more of this; `who`, if that is known.
+    pub(super) fn lacks(&self, what: Lack, who: Option<InstanceId>) {
+        self.step(|machine| {
+            let gives_up = machine.lacks(who, clock::monotonic());
+            // In an open reign, not while somebody does what only the supervisor does: the next time will do as well.
+            if gives_up && (machine.is_window_open() || self.shared.begin_resigning()) {
+                machine.give_up(what);
+            }
+        });
     }
 
     pub(super) fn note_crowd(&self) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::endpoint;
 use super::presence;
 use super::reign::{Core, Reign};
-use crate::coordinator::supervisor::Supervisor;
+use crate::coordinator::supervisor::{Lack, Supervisor};
 use crate::coordinator::window::RollCall;
 use crate::ident::{InstanceId, Tag};
 
@@ -80,6 +80,10 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             log::debug!("leaving the office to somebody who can tell who is gone");
             reign.step_down();
             continue;
+        }
+        if look == LAST_LOOK && reign.core().machine.is_window_open() && endpoint::are_sockets_scarce() {
+            // Also if the door has the last descriptor: without one nobody can be looked for, and no time be counted.
+            reign.lacks(Lack::Descriptors, None);
         }
         if look < LOOK_FOR_ALL {
             missing.only(reign.predecessor);
