@@ -4,6 +4,8 @@ mod fleet;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use bellwether::{Event, Group};
 use fleet::schedules::{self, assert_ids_kept, expect_ended, expect_reign, kill, open_window, others, winner};
@@ -100,6 +102,59 @@ fn c6_an_orderly_exit_without_a_word_is_a_failure_too() {
     supervisor.process.say("exit");
     expect_reign(&members, agreed.epoch);
     expect_ended(&members, &supervisor, "Failed");
+}
+
+// ---------------------------------------------------------------------------------------------------- too little of something
+
+/// The one that this command starts is the only one that can win while the others stand still, and when they go on it
+/// cannot take all of them in.
+fn wins_and_lacks(command: &mut Command) {
+    let fleet = Fleet::with("limit=none");
+    let supervisor = fleet.member("");
+    let poor = fleet.joined(fleet.join_in(&fleet.start(command), ""));
+    let rest = fleet.members(14, "");
+    rest[0].lock("held", "mutex a").unwrap();
+    let waiting = rest[1].queue("a", "mutex a", 0);
+    poor.lock("own", "mutex b").unwrap();
+    let with_supervisor: Vec<_> = [&supervisor, &poor].into_iter().chain(&rest).cloned().collect();
+    let before = fleet.agree(&with_supervisor).epoch;
+    rest.iter().for_each(|member| member.process.stop());
+    kill(&supervisor);
+    eventually("it has won", || poor.status().role == "Supervisor");
+    rest.iter().for_each(|member| member.process.resume());
+
+    let all = others(&with_supervisor, &supervisor);
+    expect_reign(&all, before);
+    let agreed = fleet.agree(&all);
+    assert_ne!(all[agreed.supervisor].id, poor.id);
+    assert_ids_kept(&all);
+    assert!(rest[0].is_held("held") && poor.is_held("own") && !waiting.is_over());
+    rest[0].unlock("held").unwrap();
+    waiting.granted();
+    check_reigns(&all);
+
+    rest.iter().for_each(|member| member.process.kill());
+    rest.iter().for_each(|member| member.process.reap());
+    poor.reign_after(agreed.epoch);
+    assert!(poor.is_held("own"));
+}
+
+#[test]
+fn a_winner_with_too_few_descriptors_leaves_the_office_to_others_and_takes_it_when_nobody_else_is_left() {
+    let mut command = Command::new("prlimit");
+    wins_and_lacks(command.arg("--nofile=16").arg(std::env::current_exe().unwrap()));
+}
+
+#[test]
+fn a_winner_with_too_few_threads_leaves_the_office_to_others_and_takes_it_when_nobody_else_is_left() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: the threads of a user whom nobody else uses cannot be counted");
+        return;
+    }
+    // Nobody else's, also if this runs twice at a time.
+    let user = 20_000 + std::process::id() % 40_000;
+    let mut command = Command::new("prlimit");
+    wins_and_lacks(command.arg("--nproc=14").arg(std::env::current_exe().unwrap()).uid(user));
 }
 
 // ------------------------------------------------------------------------------------------------- leaving and resigning

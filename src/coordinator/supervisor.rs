@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::scarcity::Lack;
 use self::writes::Writes;
 use super::barriers::Barriers;
 use super::grants::Grants;
@@ -32,6 +33,7 @@ mod mail;
 mod meeting;
 mod members;
 mod opening;
+mod scarcity;
 mod succession;
 mod survey;
 mod view;
@@ -81,6 +83,8 @@ pub enum StepDown {
     MustRefuse,
     /// It was told to stop and did not in time: it leaves the group.
     Stopped,
+    /// It has too little of this to take in those who are awaited.
+    Lacks(Lack),
 }
 
 /// What a supervisor is, apart from what it will learn.
@@ -145,6 +149,7 @@ pub struct Supervisor {
     mail: mail::Mail,
     asks: asks::Asks,
     stops: commands::Stops,
+    scarcity: scarcity::Scarcity,
     outputs: Vec<Output>,
 }
 
@@ -220,6 +225,7 @@ impl Supervisor {
             mail: mail::Mail::default(),
             asks: asks::Asks::default(),
             stops: commands::Stops::default(),
+            scarcity: scarcity::Scarcity::default(),
             outputs: Vec::new(),
         }
     }

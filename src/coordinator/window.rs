@@ -9,7 +9,8 @@ use super::submission::Submission;
 use crate::ident::{Epoch, InstanceId, Stamp, Tag, Token};
 use crate::wire::message::{EndReason, Forfeit, Join};
 
-/// The kernel's answer to the question who is alive, asked once, right after the port was won.
+/// The kernel's answer to the question who is alive, asked right after the port was won, and again only if it could not name
+/// anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollCall {
     /// Every membership on this port. An instance that is saying hello at this moment shows two.
@@ -78,7 +79,8 @@ impl Window {
         }
     }
 
-    /// The kernel has answered who is there, `me` among them or not. Whoever is accounted for by then is not awaited.
+    /// The kernel has answered who is there, `me` among them or not. Whoever is accounted for by then is not awaited. If it
+    /// could not name anybody, it may be asked again.
     pub fn called(&mut self, me: InstanceId, roll: RollCall) {
         self.called = true;
         match roll {
@@ -86,12 +88,13 @@ impl Window {
                 for (id, tag) in memberships {
                     self.shown.entry(id).or_default().insert(tag);
                 }
-                self.found = self.shown.keys().any(|id| *id != me);
+                self.found |= self.shown.keys().any(|id| *id != me);
                 let missing = |id: &&InstanceId| !self.brought.contains_key(id) && !self.ended.contains(id);
                 self.roll = self.shown.keys().filter(missing).copied().collect();
+                self.stranger = false;
             }
             RollCall::Somebody(stranger) => {
-                self.found = stranger;
+                self.found |= stranger;
                 self.stranger = stranger;
             }
         }

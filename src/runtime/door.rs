@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::link::{Link, Reader};
 use super::outbox::Flushed;
 use super::reign::Reign;
-use super::spawn;
-use crate::coordinator::supervisor::LinkId;
+use super::{endpoint, spawn};
+use crate::coordinator::supervisor::{Lack, LinkId};
 use crate::wire::message::{Refusal, ToMember, ToSupervisor};
 
 /// Connections that owe their handshake; more are turned away, so that strangers cannot fill the memory.
@@ -54,6 +54,9 @@ impl Reign {
                     let level = if pause == FIRST_PAUSE { log::Level::Warn } else { log::Level::Trace };
                     log::log!(level, "accepting a connection failed: {error}");
                     self.note_crowd();
+                    if endpoint::is_scarcity(&error) {
+                        self.lacks(Lack::Descriptors, None);
+                    }
                     // No descriptor is left, or the peer has hung up already. Bounded, or this would spin.
                     let core = self.core();
                     if core.ended.is_none() {
@@ -129,8 +132,10 @@ impl Reign {
         if let Err(error) = spawn("bw-link", serve) {
             log::warn!("cannot start a thread for a connection: {error}");
             self.note_crowd();
+            let who = self.core().machine.behind(link.id);
             turn_away(&link);
             self.ended(link.id);
+            self.lacks(Lack::Threads, who);
         }
     }
 }

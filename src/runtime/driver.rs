@@ -10,8 +10,9 @@ use super::reign::{self, Ended};
 use super::shared::Shared;
 use super::{clock, endpoint};
 use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};
+use crate::coordinator::session::Session;
 use crate::error::{Error, PortReason};
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Stamp};
 use crate::wire::message::Refusal;
 
 /// How long an instance that had a seat waits before it tries a port again that cannot be used.
@@ -22,6 +23,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut election = Election::first(clock::monotonic());
     // To whom alone the port is left, if it is; otherwise it is left to anybody else.
     let mut heir = None;
+    // What the last open reign had come to when it lacked what the office takes.
+    let mut lacked = None;
     let mut listener: Option<TcpListener> = None;
     let mut stream: Option<TcpStream> = None;
     let mut refusal = None;
@@ -67,7 +70,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                 log::debug!("connection to the supervisor: {followed:?}");
                 let greeted = match followed {
                     Followed::Disconnected | Followed::Renamed => {
-                        (heir, election) = elect_again(shared);
+                        (heir, election) = elect_again(shared, lacked);
                         continue;
                     }
                     Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow) => Greeted::Ended,
@@ -82,10 +85,12 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             }
             Step::Lead => {
                 let Some(listener) = listener.take() else { break };
-                election = match reign::preside(shared, listener) {
+                let ended = reign::preside(shared, listener);
+                lacked = (ended == Ended::Lacking).then(|| shared.state().session.stamp());
+                election = match ended {
                     Ended::Left => break,
                     Ended::FailStop => Election::again(clock::monotonic()),
-                    Ended::Resigned | Ended::SteppedDown => Election::resigned(clock::monotonic()),
+                    Ended::Resigned | Ended::SteppedDown | Ended::Lacking => Election::resigned(clock::monotonic()),
                 };
                 heir = None;
             }
@@ -98,7 +103,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                     break;
                 }
                 shared.pause(RETRY);
-                election = Election::again(clock::monotonic());
+                election = try_again(&shared.state().session, lacked);
             }
             Step::Follow => election = Election::again(clock::monotonic()),
         }
@@ -107,14 +112,21 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 }
 
 /// The election after the end of a connection to a supervisor, and whom it is left to.
-fn elect_again(shared: &Shared) -> (Option<InstanceId>, Election) {
+fn elect_again(shared: &Shared, lacked: Option<Stamp>) -> (Option<InstanceId>, Election) {
     let now = clock::monotonic();
     let mut state = shared.state();
     match state.session.take_reservation() {
-        None => (None, Election::again(now)),
+        None => (None, try_again(&state.session, lacked)),
         Some(heir) if heir == state.session.id() => (None, Election::first(now)),
         Some(heir) => (Some(heir), Election::reserved(now)),
     }
+}
+
+/// Who lacked what the office takes leaves the port to others, from one to the next, until one of them has opened a reign:
+/// otherwise those who cannot fill it could win it in turns, and those who can never.
+fn try_again(session: &Session, lacked: Option<Stamp>) -> Election {
+    let now = clock::monotonic();
+    if lacked == Some(session.stamp()) { Election::resigned(now) } else { Election::again(now) }
 }
 
 /// `kind` is what the kernel said last.

@@ -36,6 +36,19 @@ impl<Outcome: fmt::Debug> fmt::Display for Failed<Outcome> {
     }
 }
 
+/// Whether the kernel says that this process, or the machine, has no descriptor or no memory left.
+pub(crate) fn is_scarcity(error: &io::Error) -> bool {
+    // std has no names for them; on every Unix they are the same.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    error.kind() == io::ErrorKind::OutOfMemory || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// Whether no socket can be had at this moment, for that reason.
+pub(crate) fn are_sockets_scarce() -> bool {
+    stream_socket().is_err_and(|error| is_scarcity(&error))
+}
+
 /// The only address: names such as `localhost`, `::1` and 127.0.0.2 would each be another arbiter.
 pub(crate) const fn address(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)

@@ -106,7 +106,7 @@ impl Shared {
     }
 
     /// Lets no office guard be taken from here on, unless there is one.
-    fn begin_resigning(&self) -> bool {
+    pub(super) fn begin_resigning(&self) -> bool {
         let mut state = self.state();
         let free = state.offices == 0 && !state.leaving && !state.resigning;
         state.resigning |= free;

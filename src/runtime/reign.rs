@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use self::outputs::Settled;
 use super::callbacks::Callers;
 use super::link::Link;
-use super::presence::RollCall;
+use super::presence;
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, heir, lock, spawn, warden};
-use crate::coordinator::supervisor::{self, Control, LinkId, Supervisor};
+use crate::coordinator::supervisor::{self, Control, Lack, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
 use crate::ident::InstanceId;
@@ -36,6 +36,8 @@ pub(crate) enum Ended {
     FailStop,
     /// It saw that the office belongs to another.
     SteppedDown,
+    /// It had too little of something to fill the office.
+    Lacking,
 }
 
 /// One reign, as its threads share it.
@@ -110,7 +112,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
             log::error!("cannot start a thread: {source}");
             // One that had a seat before tries again; `join` has waited for nothing else.
             shared.hopeless(Error::System { attempted: "start a thread", source });
-            reign.stop(Ended::SteppedDown);
+            reign.stop(Ended::Lacking);
             None
         }
     };
@@ -209,12 +211,20 @@ impl Reign {
 
     /// Asks the kernel who is there. The window stays open until it has answered.
     pub(super) fn call_roll(&self) {
-        let roll = match self.shared.roll_call() {
-            RollCall::Everyone(memberships) => window::RollCall::Everyone(memberships.into_iter().collect()),
-            RollCall::Somebody(somebody) => window::RollCall::Somebody(somebody),
-            RollCall::Unknown => window::RollCall::Somebody(true),
-        };
+        let roll = self.roll().unwrap_or_else(|| {
+            log::warn!("it cannot be told who lives; asking again");
+            window::RollCall::Somebody(true)
+        });
         self.step(|machine| machine.called(roll));
+    }
+
+    /// The kernel's answer; `None`: there is none at this moment.
+    pub(super) fn roll(&self) -> Option<window::RollCall> {
+        match self.shared.roll_call() {
+            presence::RollCall::Everyone(shown) => Some(window::RollCall::Everyone(shown.into_iter().collect())),
+            presence::RollCall::Somebody(somebody) => Some(window::RollCall::Somebody(somebody)),
+            presence::RollCall::Unknown => None,
+        }
     }
 
     /// Whether everyone has been told of the reign.
@@ -390,6 +400,17 @@ impl Reign {
         core.ended = Some(Ended::SteppedDown);
         drop(core);
         self.close_office();
+    }
+
+    /// Somebody could not be taken in, or looked for, since this process has no more of this; `who`, if that is known.
+    pub(super) fn lacks(&self, what: Lack, who: Option<InstanceId>) {
+        self.step(|machine| {
+            let gives_up = machine.lacks(who, clock::monotonic());
+            // In an open reign, not while somebody does what only the supervisor does: the next time will do as well.
+            if gives_up && (machine.is_window_open() || self.shared.begin_resigning()) {
+                machine.give_up(what);
+            }
+        });
     }
 
     pub(super) fn note_crowd(&self) {

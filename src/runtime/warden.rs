@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::endpoint;
-use super::presence::{self, RollCall};
+use super::presence;
 use super::reign::{Core, Reign};
-use crate::coordinator::supervisor::Supervisor;
+use crate::coordinator::supervisor::{Lack, Supervisor};
+use crate::coordinator::window::RollCall;
 use crate::ident::{InstanceId, Tag};
 
 /// The first look is taken after this: a dead supervisor's presence is closed a moment before or after its connections.
@@ -80,6 +81,10 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             reign.step_down();
             continue;
         }
+        if look == LAST_LOOK && reign.core().machine.is_window_open() && endpoint::are_sockets_scarce() {
+            // Also if the door has the last descriptor: without one nobody can be looked for, and no time be counted.
+            reign.lacks(Lack::Descriptors, None);
+        }
         if look < LOOK_FOR_ALL {
             missing.only(reign.predecessor);
         }
@@ -123,15 +128,18 @@ fn seek(reign: &Reign, missing: &Missing) {
     let gone: Vec<_> = missing.awaited.iter().copied().filter(|id| shared.is_gone(*id)).collect();
     let is_over = |(id, tags): &&(InstanceId, Vec<Tag>)| presence::membership_gone(mechanism, port, *id, tags);
     let unnamed: Vec<_> = missing.unnamed.iter().filter(is_over).map(|(id, _)| *id).collect();
-    let nobody_else = missing.stranger && matches!(shared.roll_call(), RollCall::Somebody(false));
-    if gone.is_empty() && unnamed.is_empty() && !nobody_else {
+    // Also for those who can be named: there may have been no descriptor for the question.
+    let roll = missing.stranger.then(|| reign.roll()).flatten().filter(|roll| *roll != RollCall::Somebody(true));
+    if gone.is_empty() && unnamed.is_empty() && roll.is_none() {
         return;
     }
     reign.step(|machine| {
         gone.into_iter().for_each(|id| machine.gone(id));
         unnamed.into_iter().for_each(|id| machine.membership_gone(id));
-        if nobody_else {
-            machine.nobody_else();
+        match roll {
+            Some(RollCall::Somebody(_)) => machine.nobody_else(),
+            Some(roll) => machine.called(roll),
+            None => {}
         }
     });
 }

@@ -94,10 +94,11 @@ enum Fault {
     Limit,
     Pause,
     Deny,
+    Lack,
 }
 
 impl Fault {
-    const COUNT: usize = Self::Deny as usize + 1;
+    const COUNT: usize = Self::Lack as usize + 1;
 }
 
 impl Config {
@@ -235,6 +236,12 @@ fn one_member_and_four_newcomers_through_many_faults() {
             (Fault::Resign, 2),
         ]);
     explore("newcomers", config, 25_000);
+}
+
+#[test]
+fn winners_lack_what_it_takes_to_take_the_others_in() {
+    let config = Config { slots: 4, locks: 1, ..EVERYTHING }.with(&[(Fault::Lack, 4), (Fault::Kill, 4)]);
+    explore("lack", config, 25_000);
 }
 
 #[test]

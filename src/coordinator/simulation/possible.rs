@@ -142,6 +142,9 @@ impl World {
                 if left(Fault::Resign) && supervisor.is_open() {
                     actions.push(Action::Resign(i));
                 }
+                if left(Fault::Lack) && supervisor.is_window_open() {
+                    actions.push(Action::Lack(i));
+                }
                 if left(Fault::FailStop) {
                     actions.push(Action::FailStop(i));
                 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::session::Effect;
-use super::super::supervisor::{Control, LinkId, Output, Settings, Supervisor};
+use super::super::supervisor::{Control, Lack, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
 use super::{Clock, Fault, PERMITS, SEMAPHORE};
@@ -82,6 +82,7 @@ impl World {
             Action::Leave(i) => self.leave(i),
             Action::Resign(i) => self.retire(i, LeaveSort::Resigning),
             Action::Finish(i) => self.finish(i),
+            Action::Lack(i) => self.lack(i),
             Action::FailStop(i) => self.fail_stop(i),
             Action::HandOver(i) => self.hand_over(i),
             Action::Post(i, to) => self.post(i, to),
@@ -99,6 +100,15 @@ impl World {
 
     pub(super) fn at(&mut self, i: u8) -> &mut Instance {
         &mut self.instances[usize::from(i)]
+    }
+
+    /// It cannot take in whom it waits for, until it gives that up.
+    fn lack(&mut self, i: u8) {
+        self.supervise(i, |supervisor| {
+            if (0..=10).fold(false, |_, n| supervisor.lacks(None, Supervisor::SLICE * n)) {
+                supervisor.give_up(Lack::Descriptors);
+            }
+        });
     }
 
     fn ask(&mut self, i: u8, lock: u8, mode: Mode) {
@@ -119,6 +129,7 @@ impl World {
             Action::Leave(_) => Fault::Leave,
             Action::Resign(_) => Fault::Resign,
             Action::FailStop(_) => Fault::FailStop,
+            Action::Lack(_) => Fault::Lack,
             Action::GiveUp(_) => Fault::GiveUp,
             Action::Slice(_) => Fault::Limit,
             Action::Pause(..) => Fault::Pause,

@@ -57,6 +57,8 @@ pub(super) enum Action {
     Resign(u8),
     /// The supervisor has written what it could and closes its listener, then its connections.
     Finish(u8),
+    /// The supervisor has too little of something, and its window is open.
+    Lack(u8),
     FailStop(u8),
     /// Nothing keeps the supervisor from resigning in favour of its heir.
     HandOver(u8),

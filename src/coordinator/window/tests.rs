@@ -152,6 +152,16 @@ fn without_a_list_one_witness_besides_the_winner_is_enough() {
 }
 
 #[test]
+fn a_list_that_comes_late_names_those_who_are_awaited_and_lets_nobody_else_be() {
+    let mut window = called(RollCall::Somebody(true));
+    back(&mut window, 1, 1, &[1]);
+    window.called(id(1), roll(&[1, 2]));
+    assert!(!window.awaits_stranger() && !window.is_complete(), "2 is there");
+    window.membership_ended(id(2));
+    assert!(window.is_complete() && window.follows_a_reign());
+}
+
+#[test]
 fn only_a_reign_of_which_nobody_and_nothing_is_left_has_no_successor() {
     let mut window = called(roll(&[1]));
     window.newcomer(id(1), &member(0, &[]).0);

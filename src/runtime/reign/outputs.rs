@@ -9,7 +9,7 @@ use super::super::clock;
 use super::super::link::Link;
 use super::super::outbox::Flushed;
 use super::{Core, Ended, Reign};
-use crate::coordinator::supervisor::{LinkId, Output, StepDown, Supervisor};
+use crate::coordinator::supervisor::{Lack, LinkId, Output, StepDown, Supervisor};
 use crate::wire::frame::Message;
 use crate::wire::message::ToMember;
 
@@ -80,7 +80,11 @@ impl Reign {
                     }
                     Output::StepDown(why) => {
                         log::warn!("leaving the office to another: {}", sentence(why));
-                        core.ended = Some(if why == StepDown::Stopped { Ended::Left } else { Ended::SteppedDown });
+                        core.ended = Some(match why {
+                            StepDown::Stopped => Ended::Left,
+                            StepDown::Lacks(_) => Ended::Lacking,
+                            StepDown::Forfeited | StepDown::MustRefuse => Ended::SteppedDown,
+                        });
                     }
                     Output::Judge(question, entry, frame) => {
                         asked.push(Task { reign: self.own.clone(), question, entry, what: What::Judge(frame) });
@@ -145,5 +149,7 @@ fn sentence(why: StepDown) -> &'static str {
         StepDown::Forfeited => "this instance had forfeited everything before it won",
         StepDown::MustRefuse => "a living member speaks another wire version",
         StepDown::Stopped => "this instance was told to stop and did not",
+        StepDown::Lacks(Lack::Descriptors) => "this process has too few descriptors to take in those who are awaited",
+        StepDown::Lacks(Lack::Threads) => "this process can start too few threads to take in those who are awaited",
     }
 }
