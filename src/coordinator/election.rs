@@ -18,8 +18,9 @@
 //! | | foreign, other group, refused | `Unusable`, with that reason |
 //! | `Pause` | over | the step it delayed |
 //!
-//! The port is left to others by who has just resigned, or could not fill the office, for [`COURTESY`], and by who has heard that its supervisor resigned
-//! in favour of another one, for [`RESERVED`]; by neither of them once those others are gone. The heir itself binds first.
+//! The port is left to others by who has just resigned, or could not fill the office, for [`COURTESY`], and by who has
+//! heard that its supervisor resigned in favour of another one, for [`RESERVED`]; by neither of them once those others are
+//! gone. The heir itself binds first.
 //!
 //! A new round starts at once the first [`EAGER`] times and after a [`Step::Pause`] from then on.
 
