@@ -151,9 +151,8 @@ impl Group {
     /// and of observers. It is not asked about giving back or giving up something, about reading, and about what is held
     /// already: after a change of supervisor the new one asks its policy only about what still waits, and what it has not
     /// answered yet keeps its place and is passed over. What is refused is [`Error::Denied`] with the reason at the
-    /// caller. The first use of a semaphore writes its limit, a
-    /// [`Once`](crate::sync::Once) is acquired and its result written: each of these is asked about for itself. A result that
-    /// is there already is told without asking.
+    /// caller. The first use of a semaphore writes its limit, a [`Once`](crate::sync::Once) is acquired and its result
+    /// written: each of these is asked about for itself. A result that is there already is told without asking.
     ///
     /// The [`Entry`] is that of who asks, as the registry of the supervisor has it. That of an observer is what the
     /// observer's `Group` named; its id is in no registry and its [`Role`](crate::Role) is `Subordinate`.

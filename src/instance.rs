@@ -211,9 +211,10 @@ impl Instance {
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
     /// No instance that runs loses anything it holds. As in every election, one that stands still for longer than the
-    /// [window limit](crate::Group::window_limit) of the next supervisor does. An instance of a newer [version](crate::Group::version) goes first, if there
-    /// is one and [`Group::succession`](crate::Group::succession) is on. If none of the others takes the office within a
-    /// second of trying, this instance takes it again, and that is no error.
+    /// [window limit](crate::Group::window_limit) of the next supervisor does. An instance of a newer
+    /// [version](crate::Group::version) goes first, if there is one and [`Group::succession`](crate::Group::succession) is
+    /// on. If none of the others takes the office within a second of trying, this instance takes it again, and that is no
+    /// error.
     ///
     /// ```
     /// use bellwether::{Error, Group, Role};
