@@ -185,6 +185,37 @@ fn b6_a_supervisor_that_dies_with_a_lock_is_not_passed_over_in_silence() {
 }
 
 #[test]
+fn b6_a_reader_that_dies_after_a_change_of_supervisor_is_not_blamed() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(5, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    // The supervisor reads one alone, and another together with one that survives it.
+    supervisor.lock("alone", "read alone").unwrap();
+    supervisor.lock("shared", "read shared").unwrap();
+    let epoch = fleet.agree(&members).epoch;
+    // Neither of these may win: a stopped member does not race.
+    let reader = rest[0].clone();
+    reader.lock("shared", "read shared").unwrap();
+    reader.process.stop();
+    kill(&supervisor);
+    let racing = others(&rest, &reader);
+    for member in &racing {
+        member.event(0, "the welcome in the open window", |event| {
+            (event.kind() == "welcomed" && event.get("supervisor") != Some(&supervisor.id)).then_some(())
+        });
+    }
+    reader.process.resume();
+    expect_reign(&rest, epoch);
+    // What a predecessor told the readers is not known any more, so neither name may be taken for clean.
+    assert_eq!(abandoned(&racing[0].lock("alone", "write alone").unwrap()), "Unknown");
+    let waiting = racing[1].queue("shared", "write shared", 0);
+    kill(&reader);
+    assert_eq!(abandoned(&waiting.granted()), "Unknown");
+    racing[1].unlock("shared").unwrap();
+    assert_eq!(abandoned(&racing[2].lock("shared", "read shared within=25000").unwrap()), "Clean");
+}
+
+#[test]
 fn b6_holder_and_supervisor_killed_together_leave_the_next_owner_warned() {
     for holder_first in [true, false] {
         let fleet = Fleet::with("limit=none");

@@ -312,6 +312,37 @@ fn b6_a_panic_with_a_guard_in_hand_is_told_to_the_next_owner() {
 }
 
 #[test]
+fn b6_a_reader_that_is_killed_or_leaves_changes_nothing_for_the_next_owner() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(6, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let [first, second, third, writer, last] = &rest[..] else { panic!("five others") };
+    let abandoned = |grant: fleet::Line| grant.text("abandoned");
+    // Clean it was, for a reader beside it, a writer that waits already and one that comes later.
+    first.lock("g", "read index").unwrap();
+    let waiting = last.queue("g", "write index", 0);
+    kill(first);
+    assert_eq!(abandoned(waiting.granted()), "Clean");
+    last.unlock("g").unwrap();
+    second.lock("g", "read index").unwrap();
+    supervisor.lock("g", "read index").unwrap();
+    second.ask("leave").unwrap();
+    supervisor.expect(0, "ended", &[("id", second.id.as_str()), ("reason", "Left")]);
+    assert_eq!(abandoned(last.lock("g", "read index").unwrap()), "Clean");
+    last.unlock("g").unwrap();
+    supervisor.unlock("g").unwrap();
+    // A writer has died, and the reader after it has repaired nothing.
+    writer.lock("g", "write index").unwrap();
+    let waiting = third.queue("g", "read index", 0);
+    kill(writer);
+    let died = format!("Died:{}", writer.id);
+    assert_eq!(abandoned(waiting.granted()), died);
+    let waiting = last.queue("g", "write index", 0);
+    kill(third);
+    assert_eq!(abandoned(waiting.granted()), died, "of the writer, not of the reader");
+}
+
+#[test]
 fn p11_after_leaving_nothing_is_held_and_nothing_is_waited_for() {
     let fleet = Fleet::with("limit=none");
     for leaver_reigns in [false, true] {

@@ -32,10 +32,10 @@
 //! |---|---|
 //! | by a release, exclusive | clean |
 //! | by a release, permits | clean if the holder was told of the flag as it stands; otherwise as it was |
-//! | by a release, shared | as it was: who may only look repairs nothing |
-//! | by a decline, or not claimed by a member that is back | as it was |
-//! | because the holder left | unknown if it was clean: it may have stopped in the middle |
+//! | by a decline | as it was |
+//! | abandoned, not claimed by a member that is back, or because the holder left | unknown if it was clean: it may have stopped in the middle |
 //! | because the holder failed or forfeited | died |
+//! | in any of these ways, shared | as it was: a holder that could only read repairs nothing and leaves nothing half done |
 //!
 //! Flags do not survive their reign. A name that was held or claimed across the change begins as unknown, and only an
 //! exclusive holder vouches for it: it was alone, so its release says that all is well. Somebody who shares or has some

@@ -44,7 +44,10 @@ impl Guard {
         self.held().map_or(self.hold.token, |hold| hold.token)
     }
 
-    /// What became of the owner before, so that whoever finds half of its work knows that it is half.
+    /// Returns what became of the owner before, so that a process that finds half of its work knows that it is half.
+    ///
+    /// A guard of [`RwLock::read`](super::RwLock::read) changes nothing for the next owner, however it ends: a reader that
+    /// is killed, evicted or leaves has nothing half done, and a reader that releases has repaired nothing.
     pub fn abandoned(&self) -> Abandoned {
         self.hold.abandoned
     }

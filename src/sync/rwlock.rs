@@ -12,7 +12,8 @@ use crate::wire::message::Mode;
 /// A lock that one holds to write, or any number share to read; from [`Instance::rwlock`].
 ///
 /// First come, first served: a reader waits behind a writer that waits, so writers are not starved. Otherwise like
-/// [`Mutex`](super::Mutex), to which the blocking, the errors and the guards are the same.
+/// [`Mutex`](super::Mutex), to which the blocking, the errors and the guards are the same. [`Guard::abandoned`] is about the
+/// last writer: a reader leaves nothing half done, also when it is killed.
 ///
 /// ```
 /// # fn main() -> Result<(), bellwether::Error> {

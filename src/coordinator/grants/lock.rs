@@ -164,17 +164,15 @@ impl Lock {
             Mode::Shared => {}
             Mode::Permits { count, .. } => self.used -= u64::from(count),
         }
+        if holding.mode == Mode::Shared {
+            // A holder that could only read repairs nothing and leaves nothing half done.
+            return;
+        }
         match end {
             End::Released => {
-                let repaired = match holding.mode {
-                    // It was alone, so whatever was wrong with the owners before was told to it, here or in an
-                    // earlier reign.
-                    Mode::Exclusive => true,
-                    // Who may only look repairs nothing.
-                    Mode::Shared => false,
-                    Mode::Permits { .. } => holding.heard == self.marks,
-                };
-                if repaired {
+                // An exclusive holder was alone, so whatever was wrong with the owners before was told to it, here or in
+                // an earlier reign.
+                if holding.mode == Mode::Exclusive || holding.heard == self.marks {
                     self.flag = Abandoned::Clean;
                 }
             }

@@ -11,7 +11,7 @@ use super::super::rules::Rules;
 use super::script::Script;
 use super::world::Action::{
     Abandon, Acquire, Call, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, PutIf, Read, Receive,
-    Release, Resign, Slice, Start, Stop, Take, Write,
+    Release, Resign, Share, Slice, Start, Stop, Take, Write,
 };
 use super::{Clock, Config, EVERYTHING, Fault};
 
@@ -318,6 +318,20 @@ fn finding_20_who_is_back_without_its_lock_has_not_released_it() {
 }
 
 /// 2 gives up 1, which holds the lock; 3, who knows nobody, gives up 2 and confirms 1, and dies before it could say so.
+/// Two readers; the one that is not the supervisor is killed, then the supervisor, which reads as well.
+#[test]
+fn finding_20_a_reader_that_is_killed_leaves_nothing_half_done() {
+    let config = Config { shared: true, held: None, ..GROUP };
+    let script = holds(config, |script| {
+        script.all(&[Share(0, 0), Share(1, 0)]);
+        script.rest().act(Kill(1));
+        script.rest().act(Acquire(2, 0));
+        script.rest().act(Kill(0));
+        script.rest();
+    });
+    assert!(script.world.instances[2].claim(0).is_some(), "the writer has it");
+}
+
 #[test]
 fn finding_30_who_is_given_up_while_it_runs_is_written_that_first() {
     needs(

@@ -40,6 +40,8 @@ pub(super) struct Seen {
     exclusive: Option<Witness>,
     /// An exclusive holder died, and nobody repaired what it left.
     died: bool,
+    /// The instances that ever asked for more than to read, one bit each: only these can leave something half done.
+    writers: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +214,10 @@ impl World {
         }
         let seen = &mut self.ghost.locks[usize::from(lock)];
         let (latest, died) = (seen.against(mode), seen.died);
+        let blamed = match abandoned {
+            Abandoned::Died { who } => Some(who).filter(|who| seen.writers & 1 << owner(*who) == 0),
+            Abandoned::Clean | Abandoned::Unknown => None,
+        };
         let session = &self.instances[usize::from(i)].session;
         seen.note(mode, Witness { token, who: session.id(), epoch: session.stamp().epoch });
         if latest.is_some_and(|latest| token <= latest.token) {
@@ -221,6 +227,9 @@ impl World {
             self.fail(format!(
                 "ABANDONED MISSED: {i} gets {lock} as clean, but the work of its last owner was cut short"
             ));
+        }
+        if let Some(who) = blamed {
+            self.fail(format!("READER BLAMED: {i} gets {lock} as left by {who}, which never asked to write"));
         }
     }
 
@@ -267,6 +276,13 @@ impl World {
         }
         if let Some(passed) = passed {
             self.fail(passed);
+        }
+    }
+
+    /// It asks for a lock.
+    pub(super) fn ghost_asks(&mut self, i: u8, lock: u8, mode: Mode) {
+        if mode != Mode::Shared {
+            self.ghost.locks[usize::from(lock)].writers |= 1 << i;
         }
     }
 
@@ -429,7 +445,8 @@ impl World {
         }
         if over {
             // Residual R1: whoever could have spoken against it is dead, or was over the limit itself.
-            self.ghost.locks[usize::from(lock)] = Seen::default();
+            let writers = self.ghost.locks[usize::from(lock)].writers;
+            self.ghost.locks[usize::from(lock)] = Seen { writers, ..Seen::default() };
             self.notes(i as u8).excused[usize::from(lock)] = Token::default();
             self.notes(i as u8).unheard.insert(lock);
         }

@@ -112,6 +112,7 @@ impl World {
     }
 
     fn ask(&mut self, i: u8, lock: u8, mode: Mode) {
+        self.ghost_asks(i, lock, mode);
         let instance = self.at(i);
         instance.acquired += 1;
         let (_, frame) = instance.session.acquire(lock_name(lock), mode);

@@ -84,7 +84,8 @@ pub struct Grant {
     pub abandoned: Abandoned,
 }
 
-/// What became of the owner before.
+/// What became of the last owner that could write: of a read-write lock the last writer, however the readers since have
+/// ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Abandoned {

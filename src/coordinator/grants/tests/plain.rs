@@ -250,6 +250,9 @@ impl Plain {
             let mine = |holder: &PlainHolder| (holder.who, holder.want.request) == (who, request);
             let Some(at) = lock.holders.iter().position(mine) else { continue };
             let holder = lock.holders.remove(at);
+            if holder.want.mode == S {
+                continue;
+            }
             match gone {
                 Gone::Released if holder.vouches => lock.flag = Abandoned::Clean,
                 Gone::Abandoned | Gone::Left if lock.flag == Abandoned::Clean => lock.flag = Abandoned::Unknown,
