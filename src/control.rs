@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::entry::Entry;
 use crate::ident::{InstanceId, Kind, Name, Resource};
 use crate::sync::Mode;
+use crate::text::Size;
 use crate::wire::message::{Order, Post, ToSupervisor};
 
 /// What an instance wants to do: the policy is asked before it takes effect. See [`crate::Group::policy`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
     /// Have a lock, permits, or the right to do something once.
@@ -74,7 +75,7 @@ pub enum Verdict {
 }
 
 /// What a supervisor tells an instance to do. See [`crate::Instance::command`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
     /// Whatever it asks for from now on stays queued, also under the next supervisor. It keeps what it holds.
@@ -89,7 +90,7 @@ pub enum Command {
 }
 
 /// What an instance asks the supervisor's handler. See [`crate::Group::on_request`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
     /// Who asks.
@@ -150,8 +151,51 @@ impl fmt::Display for Command {
             Self::Pause => f.write_str("pause"),
             Self::Resume => f.write_str("resume"),
             Self::Stop => f.write_str("stop"),
-            Self::Custom(bytes) => write!(f, "custom command of {} bytes", bytes.len()),
+            Self::Custom(bytes) => write!(f, "custom command of {}", Size::of(bytes)),
         }
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire { kind, name, mode } => {
+                f.debug_struct("Acquire").field("kind", kind).field("name", name).field("mode", mode).finish()
+            }
+            Self::Arrive { name, parties } => {
+                f.debug_struct("Arrive").field("name", name).field("parties", parties).finish()
+            }
+            Self::Write { kind, name, bytes } => {
+                let bytes = bytes.as_deref().map(Size::of);
+                f.debug_struct("Write").field("kind", kind).field("name", name).field("bytes", &bytes).finish()
+            }
+            Self::Send { to, bytes } => {
+                f.debug_struct("Send").field("to", to).field("bytes", &Size::of(bytes)).finish()
+            }
+            Self::Broadcast { bytes } => f.debug_struct("Broadcast").field("bytes", &Size::of(bytes)).finish(),
+            Self::Request { bytes } => f.debug_struct("Request").field("bytes", &Size::of(bytes)).finish(),
+            Self::Command { to, command } => {
+                f.debug_struct("Command").field("to", to).field("command", command).finish()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pause => f.write_str("Pause"),
+            Self::Resume => f.write_str("Resume"),
+            Self::Stop => f.write_str("Stop"),
+            Self::Custom(bytes) => f.debug_tuple("Custom").field(&Size::of(bytes)).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, bytes } = self;
+        f.debug_struct("Request").field("from", from).field("bytes", &Size::of(bytes)).finish()
     }
 }
 

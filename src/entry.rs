@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::ident::InstanceId;
+use crate::text::Size;
 use crate::wire::message;
 pub use crate::wire::message::{EndReason, Standing};
 
@@ -31,7 +32,7 @@ pub enum Role {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
     /// Its id.
@@ -66,6 +67,22 @@ impl Entry {
             role: if supervisor == Some(entry.id) { Role::Supervisor } else { Role::Subordinate },
             standing: entry.standing,
         }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, pid, label, payload, version, since, role, standing } = self;
+        f.debug_struct("Entry")
+            .field("id", id)
+            .field("pid", pid)
+            .field("label", label)
+            .field("payload", &Size::of(payload))
+            .field("version", version)
+            .field("since", since)
+            .field("role", role)
+            .field("standing", standing)
+            .finish()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens in a group, as it reaches the application.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use crate::control::Command;
 use crate::entry::{Entry, Role};
 use crate::ident::Version;
 use crate::ident::{Epoch, InstanceId, Kind, Name, Token};
+use crate::text::Size;
 use crate::wire::message::{EndReason, Order};
 
 mod hub;
@@ -29,7 +31,7 @@ pub(crate) use hub::Hub;
 /// }
 /// # assert_eq!(tell(&Event::Missed(3)), "Missed(3)");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// The instance won the port, or a supervisor completed the handshake with it. The window may still be open.
@@ -138,6 +140,44 @@ impl Event {
             Self::Message { bytes, .. } | Self::Command(Command::Custom(bytes)) => Some(bytes.len()),
             Self::Command(_) => Some(0),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Welcomed { supervisor, role } => {
+                f.debug_struct("Welcomed").field("supervisor", supervisor).field("role", role).finish()
+            }
+            Self::Reign { epoch, supervisor, role } => {
+                let mut shown = f.debug_struct("Reign");
+                shown.field("epoch", epoch).field("supervisor", supervisor).field("role", role).finish()
+            }
+            Self::Disconnected { supervisor, at } => {
+                f.debug_struct("Disconnected").field("supervisor", supervisor).field("at", at).finish()
+            }
+            Self::Joined(entry) => f.debug_tuple("Joined").field(entry).finish(),
+            Self::Changed(entry) => f.debug_tuple("Changed").field(entry).finish(),
+            Self::Ended { entry, reason } => {
+                f.debug_struct("Ended").field("entry", entry).field("reason", reason).finish()
+            }
+            Self::Hung { supervisor } => f.debug_struct("Hung").field("supervisor", supervisor).finish(),
+            Self::Forfeited { old, new } => f.debug_struct("Forfeited").field("old", old).field("new", new).finish(),
+            Self::State { key, version, bytes } => {
+                let bytes = bytes.as_deref().map(Size::of);
+                f.debug_struct("State").field("key", key).field("version", version).field("bytes", &bytes).finish()
+            }
+            Self::LockLost { kind, name, token } => {
+                f.debug_struct("LockLost").field("kind", kind).field("name", name).field("token", token).finish()
+            }
+            Self::Message { from, bytes } => {
+                f.debug_struct("Message").field("from", from).field("bytes", &Size::of(bytes)).finish()
+            }
+            Self::Command(command) => f.debug_tuple("Command").field(command).finish(),
+            Self::Evicted => f.write_str("Evicted"),
+            Self::PortUnusable(reason) => f.debug_tuple("PortUnusable").field(reason).finish(),
+            Self::Missed(count) => f.debug_tuple("Missed").field(count).finish(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How an instance joins: the group's name and the options.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::runtime::callbacks::Callbacks;
 use crate::runtime::presence::Mechanism;
 use crate::runtime::shared::{self, Settings, Shared};
 use crate::runtime::{clock, driver, endpoint, spawn};
+use crate::text::Size;
 use crate::wire::message::{Profile, Purpose};
 
 /// All copies of one program on this machine, as seen by one that wants to join them.
@@ -29,7 +31,7 @@ use crate::wire::message::{Profile, Purpose};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a group does nothing until it is joined or observed"]
 pub struct Group {
     name: Name,
@@ -344,5 +346,17 @@ impl Group {
             label: self.label.as_str().into(),
             payload: self.payload.as_slice().into(),
         }
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("name", &self.name)
+            .field("port", &self.port)
+            .field("label", &self.label)
+            .field("payload", &Size::of(&self.payload))
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! One joined instance, as the application holds it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,12 +36,11 @@ use crate::wire::message::ToSupervisor;
 /// A policy or a request handler ([`Group::policy`](crate::Group::policy), [`Group::on_request`](crate::Group::on_request))
 /// may read what its own instance knows, release what it holds and leave; every call that asks the supervisor or waits
 /// fails there with [`Error::InCallback`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Instance {
     handle: Arc<Handle>,
 }
 
-#[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
     driver: std::sync::Mutex<Option<JoinHandle<()>>>,
@@ -271,6 +271,18 @@ impl Instance {
     /// What a call uses that asks the supervisor or waits.
     pub(crate) fn callable(&self) -> Result<&Shared, Error> {
         self.shared().callable()
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.shared().settings;
+        f.debug_struct("Instance")
+            .field("group", &settings.group)
+            .field("port", &settings.port)
+            .field("id", &self.id())
+            .field("role", &self.role())
+            .finish_non_exhaustive()
     }
 }
 

@@ -150,6 +150,8 @@ mod runtime;
 mod state;
 pub mod sync;
 #[doc(hidden)]
+pub mod text;
+#[doc(hidden)]
 pub mod wire;
 
 pub use control::{Command, Operation, Request, Verdict};

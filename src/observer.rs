@@ -1,5 +1,6 @@
 //! A look at a group from outside.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,7 +38,6 @@ use crate::wire::message::Refusal;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Observer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -105,6 +105,16 @@ impl Observer {
 
     pub(crate) fn unforked(&self) -> Result<&Shared, Error> {
         if self.shared.is_forked() { Err(Error::Forked) } else { Ok(&self.shared) }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer")
+            .field("group", &self.shared.settings.group)
+            .field("port", &self.port())
+            .field("supervisor", &self.supervisor())
+            .finish_non_exhaustive()
     }
 }
 

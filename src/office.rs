@@ -1,5 +1,7 @@
 //! Work that only the supervisor does.
 
+use std::fmt;
+
 use crate::ident::{Epoch, Token};
 use crate::instance::Instance;
 
@@ -7,7 +9,6 @@ use crate::instance::Instance;
 ///
 /// It cannot keep the process from being stopped, or the machine from failing: work that must never be done by two at
 /// once also takes a lock, or hands [`Office::token`] to whatever it writes to.
-#[derive(Debug)]
 #[must_use = "the office can be handed over as soon as the guard is dropped"]
 pub struct Office {
     instance: Instance,
@@ -30,6 +31,12 @@ impl Office {
     pub fn is_held(&self) -> bool {
         let shared = self.instance.shared();
         !shared.is_forked() && shared.is_reigning(self.epoch)
+    }
+}
+
+impl fmt::Debug for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Office").field("instance", &self.instance.id()).field("token", &self.token()).finish()
     }
 }
 

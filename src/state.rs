@@ -1,6 +1,7 @@
 //! The state: a small map of named values that every instance has.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use crate::error::Error;
 use crate::ident::{Kind, Name, Resource, Stamp, Version};
 use crate::runtime::calls::Patience;
 use crate::runtime::shared::Shared;
+use crate::text::Size;
 use crate::wire::message::Value;
 
 /// A small map of named values, of which every instance has a copy: configuration, for instance. From
@@ -43,13 +45,13 @@ use crate::wire::message::Value;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct State<'a> {
     shared: &'a Shared,
 }
 
 /// One value of the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StateValue {
     /// The bytes.
@@ -211,6 +213,21 @@ impl<'a> State<'a> {
 impl StateValue {
     fn from_wire(value: Value) -> Option<Self> {
         Some(Self { bytes: value.bytes?, version: Version::new(value.version) })
+    }
+}
+
+impl fmt::Debug for State<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shared } = self;
+        let mut shown = f.debug_struct("State");
+        shown.field("group", &shared.settings.group).field("instance", &shared.id()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StateValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, version } = self;
+        f.debug_struct("StateValue").field("bytes", &Size::of(bytes)).field("version", version).finish()
     }
 }
 

@@ -170,6 +170,11 @@ fn misuse(instance: &mut Option<Instance>, own_id: InstanceId) -> Result<(), Str
     if state.get("forked").is_some() || !state.snapshot().is_empty() {
         return Err("the child reads the parent's copy of the state".to_owned());
     }
+    // It waits for no lock, or this child would hang.
+    let debug = format!("{own:?} {semaphore:?} {state:?} {:?}", own.mutex("forked"));
+    if !debug.contains(&own_id.to_string()) {
+        return Err(format!("it shows itself as {debug}"));
+    }
     drop(semaphore);
     drop(own.clone());
     own.leave();

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// What the files below a path may name of the crate. Tests inside them are read as well: they have no other rights.
 const LAYERS: [(&str, &[&str]); 3] = [
-    ("src/wire", &["ident", "wire"]),
-    ("src/coordinator", &["ident", "wire", "coordinator"]),
-    ("src/runtime", &["ident", "wire", "coordinator", "runtime", "control", "entry", "error", "event", "PortReason"]),
+    ("src/wire", &["ident", "text", "wire"]),
+    ("src/coordinator", &["ident", "text", "wire", "coordinator"]),
+    (
+        "src/runtime",
+        &["ident", "text", "wire", "coordinator", "runtime", "control", "entry", "error", "event", "PortReason"],
+    ),
 ];
 
 /// What the pure part may not name of the standard library and beyond.
@@ -83,6 +86,22 @@ fn the_pure_part_has_no_socket_thread_lock_clock_or_randomness() {
             }
         }
     }
+}
+
+#[test]
+fn no_log_line_is_made_of_a_derived_debug() {
+    // A derived `Debug` shows every field, and so what the application has stored or sent.
+    let mut lines = 0;
+    for layer in ["src/coordinator", "src/runtime", "src/wire"] {
+        for (path, text) in files(layer) {
+            for call in text.split("log::").skip(1).chain(text.split(".note(log::").skip(1)) {
+                let call = call.split(';').next().unwrap_or_default();
+                lines += usize::from(call.contains('"'));
+                assert!(!call.contains(":?}"), "{}: {}", path.display(), call.trim());
+            }
+        }
+    }
+    assert!(lines > 20, "the test has read the log calls");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             }
             Step::Greet => {
                 let followed = stream.take().map_or(Followed::Ended, |stream| follow(shared, stream));
-                log::debug!("connection to the supervisor: {followed:?}");
+                log::debug!("connection to the supervisor: {followed}");
                 let greeted = match followed {
                     Followed::Disconnected | Followed::Renamed => {
                         (heir, election) = elect_again(shared, lacked);

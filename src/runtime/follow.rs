@@ -1,5 +1,6 @@
 //! Being a subordinate: one connection to a supervisor, from the hello to its end.
 
+use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,18 @@ pub(crate) enum Followed {
     Refused(Refusal),
     /// The id has ended; the instance has a new one and may try again.
     Renamed,
+}
+
+impl fmt::Display for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => f.write_str("disconnected"),
+            Self::Ended => f.write_str("ended before the welcome"),
+            Self::Foreign => f.write_str("not this wire"),
+            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
+            Self::Renamed => f.write_str("ended; to be tried again under a new id"),
+        }
+    }
 }
 
 /// How long the supervisor has to say its first word, and then again to answer a ping. On a machine that is busy with

@@ -1,5 +1,6 @@
 //! Where several wait for each other.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::coordinator::barriers::Barriers;
@@ -29,7 +30,7 @@ use crate::runtime::calls::Patience;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Barrier {
     instance: Instance,
     name: Result<Name, NameError>,
@@ -47,6 +48,17 @@ impl BarrierWait {
     /// nobody else is told.
     pub const fn is_leader(&self) -> bool {
         self.leader
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Barrier");
+        match &self.name {
+            Ok(name) => shown.field("name", name),
+            Err(error) => shown.field("name", error),
+        };
+        shown.field("instance", &self.instance.id()).field("parties", &self.parties).finish()
     }
 }
 

@@ -17,6 +17,7 @@ pub use self::rwlock::RwLock;
 pub use self::semaphore::Semaphore;
 pub use self::status::{Held, LockStatus, Mode, Waiter};
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -26,7 +27,7 @@ use crate::runtime::calls::Patience;
 use crate::wire::message;
 
 /// Something with a name, as one instance sees it. That the name is acceptable shows when it is used.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Named {
     instance: Instance,
     name: Result<Resource, NameError>,
@@ -39,6 +40,17 @@ impl Named {
 
     fn resource(&self) -> Result<&Resource, Error> {
         self.name.as_ref().map_err(|error| Error::Name(*error))
+    }
+
+    /// Shows what has the name, without what the group holds.
+    fn shown<'a, 'f>(&self, f: &'a mut fmt::Formatter<'f>, what: &str) -> fmt::DebugStruct<'a, 'f> {
+        let mut shown = f.debug_struct(what);
+        match &self.name {
+            Ok(resource) => shown.field("name", &resource.name),
+            Err(error) => shown.field("name", error),
+        };
+        shown.field("instance", &self.instance.id());
+        shown
     }
 
     fn acquire(&self, mode: message::Mode, patience: Patience) -> Result<Guard, Error> {

@@ -1,5 +1,6 @@
 //! A lock that one instance holds at a time.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Guard, Named, within};
@@ -28,8 +29,14 @@ use crate::wire::message::Mode;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Mutex(Named);
+
+impl fmt::Debug for Mutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.shown(f, "Mutex").finish()
+    }
+}
 
 impl Mutex {
     pub(crate) fn new(instance: &Instance, name: &str) -> Self {

@@ -1,5 +1,6 @@
 //! Something that is done once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +31,17 @@ use crate::wire::message::Mode;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Once(Named);
 
 /// What the closure of a [`Once`] may fail with.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.shown(f, "Once").finish()
+    }
+}
 
 impl Once {
     pub(crate) fn new(instance: &Instance, name: &str) -> Self {

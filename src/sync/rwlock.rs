@@ -1,5 +1,6 @@
 //! A lock that one instance holds alone, or several share.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Guard, Named, within};
@@ -28,8 +29,14 @@ use crate::wire::message::Mode;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RwLock(Named);
+
+impl fmt::Debug for RwLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.shown(f, "RwLock").finish()
+    }
+}
 
 impl RwLock {
     pub(crate) fn new(instance: &Instance, name: &str) -> Self {

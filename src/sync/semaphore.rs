@@ -1,5 +1,6 @@
 //! A number of permits that all copies share.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::{Guard, Named};
@@ -33,10 +34,16 @@ use crate::wire::message::Mode;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Semaphore {
     named: Named,
     limit: u32,
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.named.shown(f, "Semaphore").field("limit", &self.limit).finish()
+    }
 }
 
 impl Semaphore {

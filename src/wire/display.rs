@@ -1,12 +1,14 @@
-//! Messages in one line each, for the trace log: who and how many, never the application's bytes.
+//! Messages in one line each, for the trace log: who and how many, never the application's bytes. Their `Debug` shows
+//! none either.
 
 use std::fmt;
 
 use super::message::{
-    Abandoned, EndReason, Hello, LeaveSort, Mode, NameSort, Order, Purpose, Refusal, Standing, ToMember, ToSupervisor,
-    Value, ViewHead, Want,
+    Abandoned, Ask, EndReason, Hello, LeaveSort, Mode, NameSort, Order, Post, Profile, Purpose, Put, Refusal, Standing,
+    ToMember, ToSupervisor, Value, ViewHead, Want,
 };
 use crate::ident::InstanceId;
+use crate::text::Size;
 
 impl fmt::Display for ToSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +43,7 @@ impl fmt::Display for ToSupervisor {
             Self::Abandon(request) => write!(f, "abandon #{request}"),
             Self::Decline(request) => write!(f, "decline #{request}"),
             Self::Put(put) => {
-                write!(f, "put #{} {} {}", put.request, put.key, Size(put.bytes.as_deref()))?;
+                write!(f, "put #{} {} {}", put.request, put.key, Content(put.bytes.as_deref()))?;
                 put.expected.map_or(Ok(()), |version| write!(f, " if {version}"))?;
                 put.again.map_or(Ok(()), |version| write!(f, " again from {version}"))
             }
@@ -228,18 +230,84 @@ impl fmt::Display for Abandoned {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, version, writer, request, bytes } = self;
-        write!(f, "{key} {version} by {writer} #{request} {}", Size(bytes.as_deref()))
+        write!(f, "{key} {version} by {writer} #{request} {}", Content(bytes.as_deref()))
     }
 }
 
-/// How many bytes there are, in place of the bytes.
-struct Size<'a>(Option<&'a [u8]>);
+/// How many bytes a value has, in place of the bytes.
+struct Content<'a>(Option<&'a [u8]>);
 
-impl fmt::Display for Size<'_> {
+impl fmt::Display for Content<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(bytes) => write!(f, "{} bytes", bytes.len()),
+            Some(bytes) => fmt::Display::fmt(&Size::of(bytes), f),
             None => f.write_str("deleted"),
+        }
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, version, since, presence, paused, label, payload } = self;
+        f.debug_struct("Profile")
+            .field("pid", pid)
+            .field("version", version)
+            .field("since", since)
+            .field("presence", presence)
+            .field("paused", paused)
+            .field("label", label)
+            .field("payload", &Size::of(payload))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { request, key, expected, again, bytes } = self;
+        f.debug_struct("Put")
+            .field("request", request)
+            .field("key", key)
+            .field("expected", expected)
+            .field("again", again)
+            .field("bytes", &bytes.as_deref().map(Size::of))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, version, writer, request, bytes } = self;
+        f.debug_struct("Value")
+            .field("key", key)
+            .field("version", version)
+            .field("writer", writer)
+            .field("request", request)
+            .field("bytes", &bytes.as_deref().map(Size::of))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { request, to, bytes } = self;
+        f.debug_struct("Post").field("request", request).field("to", to).field("bytes", &Size::of(bytes)).finish()
+    }
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { request, bytes } = self;
+        f.debug_struct("Ask").field("request", request).field("bytes", &Size::of(bytes)).finish()
+    }
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pause => f.write_str("Pause"),
+            Self::Resume => f.write_str("Resume"),
+            Self::Stop => f.write_str("Stop"),
+            Self::Custom(bytes) => f.debug_tuple("Custom").field(&Size::of(bytes)).finish(),
         }
     }
 }

@@ -194,7 +194,7 @@ pub struct Join {
 }
 
 /// What an instance tells of itself for the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Profile {
     /// Its process.
     pub pid: u32,
@@ -349,7 +349,7 @@ pub enum LeaveSort {
 }
 
 /// A write to the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Put {
     /// The writer's number for it.
     pub request: Request,
@@ -365,7 +365,7 @@ pub struct Put {
 }
 
 /// A value of the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// The key.
     pub key: Resource,

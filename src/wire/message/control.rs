@@ -6,7 +6,7 @@ use super::ToSupervisor;
 use crate::ident::{InstanceId, Request};
 
 /// A message of the application, on its way to the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Post {
     /// The sender's number for it.
     pub request: Request,
@@ -17,7 +17,7 @@ pub struct Post {
 }
 
 /// A question of the application to the handler at the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ask {
     /// The asker's number for it.
     pub request: Request,
@@ -37,7 +37,7 @@ pub struct Command {
 }
 
 /// What an instance is told to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Order {
     /// What it asks for from now on stays queued. It keeps what it holds.
     Pause,
