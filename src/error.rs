@@ -56,8 +56,8 @@ pub enum Error {
         /// Who has held it for longest; `None` if nobody does or it is not known.
         holder: Option<Holder>,
     },
-    /// The grant had ended before it was released: this instance was silent beyond the window limit, was evicted, or has
-    /// left, and somebody else may have held the lock since. What it protects may have changed.
+    /// The grant had ended before it was released: this instance was silent in an election beyond the window limit, was
+    /// evicted, or has left, and somebody else may have held the lock since. What it protects may have changed.
     Lost,
     /// The supervisor does not allow this; the reason says why.
     Denied(String),

@@ -74,7 +74,7 @@ pub enum Event {
         /// Who reigns, if this instance had been welcomed.
         supervisor: Option<InstanceId>,
     },
-    /// This instance was silent beyond the window limit and has lost everything it held; it goes on under a new id.
+    /// This instance was silent in an election beyond the window limit and has lost everything it held; it goes on under a new id.
     Forfeited {
         /// The id that ended.
         old: InstanceId,
@@ -90,7 +90,7 @@ pub enum Event {
         /// The bytes.
         bytes: Option<Arc<[u8]>>,
     },
-    /// A grant was revoked: this instance was silent beyond the window limit, or was evicted, and somebody else may hold
+    /// A grant was revoked: this instance was silent in an election beyond the window limit, or was evicted, and somebody else may hold
     /// the lock by now. Whoever works under it has to stop.
     LockLost {
         /// What kind of lock.

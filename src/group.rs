@@ -130,10 +130,15 @@ impl Group {
         self
     }
 
-    /// How long a new supervisor waits for a member of the reign before that is alive but silent, for instance because
-    /// it was stopped; and how long a member that lost its connection is waited for. After it, everything that member
-    /// held is lost: it is told so when it runs again. `None` waits for ever. Counts only time in which the supervisor
-    /// itself ran. Defaults to 5 seconds. The limit of whoever is supervisor applies.
+    /// Sets how long a new supervisor waits for a member of the reign before that is alive but silent, for instance
+    /// because it was stopped. After it, everything that member held is lost: it is told so when it runs again. `None`
+    /// waits for ever. Counts only time in which the supervisor itself ran. Defaults to 5 seconds. The limit of the
+    /// instance that is supervisor applies.
+    ///
+    /// Under a supervisor that stays there is no limit: a stopped member keeps what it holds, for days if need be and
+    /// however much the others send, until it runs again, ends, or is evicted after [`Command::Stop`](crate::Command::Stop).
+    /// Only where the kernel cannot name the living (everywhere but on Linux and Android) does the limit also count while
+    /// a member has no connection: another program's socket can look there like that of a dead member.
     pub fn window_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.window_limit = limit.into();
         self

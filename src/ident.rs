@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// Who an instance is: a random number that it chose itself when it joined.
 ///
-/// It stays the same across reigns. It changes only when the instance was silent beyond the window limit and lost
+/// It stays the same across reigns. It changes only when the instance was silent in an election beyond the window limit and lost
 /// everything it held: an id that has ended never comes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(u64);

@@ -2,6 +2,7 @@
 
 mod fleet;
 
+use fleet::control::{expect_standing, standing_of};
 use fleet::locks::{Waiting, line_up, refused, served_in_order};
 use fleet::schedules::{assert_ids_kept, court, expect_ended, expect_reign, hold_window_open, kill, others};
 use fleet::{Fleet, Member};
@@ -158,6 +159,62 @@ fn b2_a_holder_that_stands_still_under_a_living_supervisor_keeps_its_lock() {
     let waiting = line_up(&[&rest[1]], "mutex line");
     rest[0].unlock("g").unwrap();
     served_in_order(&waiting, token);
+}
+
+/// Stops a member and sends it more than its connection takes, so that the supervisor cuts that.
+fn stop_and_flood(silent: &Member, sender: &Member) {
+    silent.process.stop();
+    for _ in 0..1000 {
+        sender.ask("put noise x size=65536").unwrap();
+        if standing_of(sender, silent).as_deref() == Some("Aside") {
+            return;
+        }
+    }
+    panic!("it still has its connection");
+}
+
+#[test]
+fn b2_a_holder_that_stands_still_keeps_its_lock_however_much_the_others_send() {
+    let fleet = Fleet::with("limit=50");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let (holder, other) = (&rest[0], &rest[1]);
+    let token = holder.lock("g", "mutex line").unwrap().number("token");
+    holder.lock("shared", "read index").unwrap();
+    stop_and_flood(holder, other);
+    // Each of these lasts ten times as long as the window limit.
+    let error = refused(other.lock("x", "mutex line within=500"), "TimedOut");
+    assert_eq!(error.text("holder"), holder.id);
+    refused(supervisor.lock("x", "write index within=500"), "TimedOut");
+    let waiting = line_up(&[other, &supervisor], "mutex line");
+    assert!(waiting.iter().all(|waiting| !waiting.is_over()));
+    holder.process.resume();
+    expect_standing(&[&supervisor, other, holder], holder, "Active");
+    assert!(holder.is_held("g") && holder.is_held("shared"));
+    assert_eq!(holder.guard("g").number("token"), token);
+    assert!(waiting.iter().all(|waiting| !waiting.is_over()));
+    for told in ["lost", "forfeited"] {
+        assert!(holder.events(0, told).is_empty(), "{told}");
+    }
+    holder.unlock("g").unwrap();
+    served_in_order(&waiting, token);
+    holder.ask("release shared").unwrap();
+    assert_ids_kept(&members);
+}
+
+#[test]
+fn b2_the_end_of_a_holder_that_stood_still_without_a_connection_frees_its_lock() {
+    let fleet = Fleet::with("limit=50");
+    let members = fleet.members(4, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let (holder, other) = (&rest[0], &rest[1]);
+    holder.lock("g", "mutex line").unwrap();
+    stop_and_flood(holder, other);
+    refused(other.lock("x", "mutex line within=500"), "TimedOut");
+    let waiting = line_up(&[other], "mutex line");
+    kill(holder);
+    assert_eq!(waiting[0].granted().text("abandoned"), format!("Died:{}", holder.id));
+    expect_ended(&[supervisor, other.clone(), rest[2].clone()], holder, "Failed");
 }
 
 #[test]

@@ -142,6 +142,11 @@ impl Registry {
         self.aside > 0
     }
 
+    /// How many have no connection.
+    pub fn count_aside(&self) -> usize {
+        self.aside
+    }
+
     fn count(&mut self, place: Place, change: isize) {
         let count = match place {
             Place::Parked(_) => &mut self.parked,

@@ -11,6 +11,8 @@ pub struct Rules {
     pub roll_call: bool,
     /// The limit counts only time after which everything readable was read.
     pub limit_counts_drained_time: bool,
+    /// Within an open reign a living member keeps its claims, however long it is without a connection.
+    pub aside_keeps_claims: bool,
     /// The end of a connection is not death: only a presence that the kernel has closed ends an entry.
     pub end_is_not_death: bool,
     /// The entry belongs to the highest attempt; frames and ends of other connections are ignored.
@@ -76,6 +78,7 @@ impl Rules {
     pub const ALL: Self = Self {
         roll_call: true,
         limit_counts_drained_time: true,
+        aside_keeps_claims: true,
         end_is_not_death: true,
         highest_attempt: true,
         two_step_opening: true,

@@ -96,8 +96,10 @@ pub struct Settings {
     pub me: InstanceId,
     /// Its process.
     pub pid: u32,
-    /// How long a silent, living member's claims are waited for; `None`: for ever.
+    /// How long a window waits for the claims of a silent, living member; `None`: for ever.
     pub window_limit: Option<Duration>,
+    /// How long a living member may be without a connection in an open reign before its entry ends; `None`: for ever.
+    pub aside_limit: Option<Duration>,
     /// The most members it bears.
     pub member_limit: u32,
     /// How it controls what the members do.
@@ -319,7 +321,19 @@ impl Supervisor {
 
     /// Whether the time that passes decides anything.
     pub fn is_timed(&self) -> bool {
-        self.settings.window_limit.is_some() || self.are_stops_counted()
+        match &self.phase {
+            Phase::Window(_) => self.settings.window_limit.is_some(),
+            Phase::Frozen => false,
+            Phase::Opening(_) | Phase::Open => {
+                self.are_stops_counted() || self.aside_limit().is_some() && self.registry.is_anybody_aside()
+            }
+        }
+    }
+
+    /// The supervisor of an open reign knows what its members hold, so nobody needs their claims back. The limit is for
+    /// presences by which a dead member cannot be told from a living one.
+    fn aside_limit(&self) -> Option<Duration> {
+        if self.rules.aside_keeps_claims { self.settings.aside_limit } else { self.settings.window_limit }
     }
 
     fn aside(&self) -> Vec<InstanceId> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use self::outputs::Settled;
 use super::callbacks::Callers;
 use super::link::Link;
-use super::presence;
+use super::presence::{self, Mechanism};
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, heir, lock, spawn, warden};
 use crate::coordinator::supervisor::{self, Control, Lack, LinkId, Supervisor};
@@ -76,8 +76,9 @@ pub(super) struct Core {
     /// Connections that owe their handshake.
     pub(super) unfinished: BTreeSet<LinkId>,
     pub(super) next: u64,
-    /// Whether somebody was missing after the last step, and whether only the roll call was.
-    needs: (bool, bool),
+    /// Whether somebody was missing after the last step, whether only the roll call was, and how many members of an open
+    /// reign were without a connection.
+    needs: (bool, bool, usize),
     /// Whether somebody newer waits for the office.
     pub(super) heir_waits: heir::Waits,
     pub(super) ended: Option<Ended>,
@@ -155,6 +156,8 @@ impl Reign {
             me,
             pid,
             window_limit: settings.window_limit,
+            // A stranger's socket can look like that of a dead member where presences have no names.
+            aside_limit: settings.window_limit.filter(|_| settings.mechanism == Mechanism::Datagram),
             member_limit: settings.member_limit,
             control: Control {
                 judges: settings.callbacks.policy.is_some(),
@@ -169,7 +172,7 @@ impl Reign {
             links: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             next: 1,
-            needs: (false, false),
+            needs: (false, false, 0),
             heir_waits: heir::Waits::Nobody,
             ended: None,
             closed: false,
@@ -295,7 +298,8 @@ impl Reign {
         }
         let ended = core.ended.is_some();
         // The warden sleeps as long as nobody is missing; once awake it looks by its own clock.
-        let needs = (core.machine.is_waiting(), core.machine.lacks_only_the_call());
+        let machine = &core.machine;
+        let needs = (machine.is_waiting(), machine.lacks_only_the_call(), machine.registry().count_aside());
         let woken = std::mem::replace(&mut core.needs, needs) != needs;
         let heir_came = core.heir_waits.begin();
         drop(core);

@@ -18,8 +18,10 @@ const FIRST_LOOK: Duration = Duration::from_micros(200);
 /// From this on the looks are for everybody who is missing. Those who live need about as long to come by themselves, and
 /// asking the kernel after each of them meanwhile would only be in their way.
 const LOOK_FOR_ALL: Duration = Duration::from_millis(3);
-/// Looks are never further apart than this.
+/// Looks are never further apart than this while a window is open or time is counted.
 const LAST_LOOK: Duration = Duration::from_millis(20);
+/// Nor than this while members of an open reign are without a connection, which may last for days.
+const LONG_LOOK: Duration = Duration::from_millis(250);
 
 /// A slice of counted time is no shorter than this: each costs a connection. So no window is closed by its limit sooner,
 /// whatever the limit is.
@@ -64,6 +66,7 @@ pub(crate) fn watch(reign: &Arc<Reign>) {
 fn attend(reign: &Arc<Reign>, called: &mut bool) {
     let mut look = FIRST_LOOK;
     let mut slice: Option<Instant> = None;
+    let mut aside = 0;
     loop {
         {
             let core = reign.core();
@@ -75,13 +78,18 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             }
         }
         let mut missing = missing(&reign.core());
-        if look == LAST_LOOK && missing.awaited.iter().any(|id| !reign.shared().can_ask(*id)) {
+        let before = std::mem::replace(&mut aside, missing.awaited.len());
+        if look > LAST_LOOK && aside > before {
+            look = FIRST_LOOK;
+            continue;
+        }
+        if look >= LAST_LOOK && missing.awaited.iter().any(|id| !reign.shared().can_ask(*id)) {
             // A newcomer that won. Those who named the missing one to it know where to ask; it never will.
             log::debug!("leaving the office to somebody who can tell who is gone");
             reign.step_down();
             continue;
         }
-        if look == LAST_LOOK && reign.core().machine.is_window_open() && endpoint::are_sockets_scarce() {
+        if look >= LAST_LOOK && reign.core().machine.is_window_open() && endpoint::are_sockets_scarce() {
             // Also if the door has the last descriptor: without one nobody can be looked for, and no time be counted.
             reign.lacks(Lack::Descriptors, None);
         }
@@ -94,8 +102,18 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             reign.call_roll();
             continue;
         }
-        look = (look * 2).min(LAST_LOOK);
-        if !reign.core().machine.is_timed() {
+        let (is_timed, is_window_open) = {
+            let core = reign.core();
+            (core.machine.is_timed(), core.machine.is_window_open())
+        };
+        look = if look >= LAST_LOOK && !is_timed && !is_window_open {
+            (look * 9 / 8).min(LONG_LOOK)
+        } else {
+            (look * 2).min(LAST_LOOK)
+        };
+        if !is_timed {
+            slice = None;
+            reign.knocker.store(0, Ordering::Release);
             continue;
         }
         let Some(began) = slice else {

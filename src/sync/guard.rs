@@ -58,7 +58,7 @@ impl Guard {
     }
 
     /// Whether it is still held, as far as this instance knows. It ends before the guard is dropped if the instance was
-    /// silent beyond the window limit, leaves or is evicted. In a forked child it is not held: it is the parent's.
+    /// silent in an election beyond the window limit, leaves or is evicted. In a forked child it is not held: it is the parent's.
     ///
     /// Does not ask anybody. A process that was stopped learns of a loss some moments after it runs again.
     pub fn is_held(&self) -> bool {

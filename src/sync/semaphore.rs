@@ -18,8 +18,8 @@ use crate::wire::message::Mode;
 /// that counts, whatever numbers others bring, until [`Semaphore::resize`]. It survives the supervisor. Each name that was
 /// used is one of the 16 384 keys of the [state](crate::State) and is never deleted: names are for things that stay.
 ///
-/// There are never more permits in use than the limit allows, with one exception: the permits of a copy that was silent
-/// beyond the [window limit](crate::Group::window_limit) are lent again. With a window limit of `None` there is none.
+/// There are never more permits in use than the limit allows, with one exception: the permits of a copy that was silent in
+/// an election beyond the [window limit](crate::Group::window_limit) are lent again. With a limit of `None` there is none.
 ///
 /// ```
 /// # fn main() -> Result<(), bellwether::Error> {

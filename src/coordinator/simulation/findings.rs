@@ -422,6 +422,21 @@ fn finding_10_a_full_buffer_frees_nothing() {
     assert!(script.world.instances[1].claim(0).is_some(), "it was connected again in time");
 }
 
+/// 1 holds the lock and stands still while the others send more than its buffer takes.
+#[test]
+fn a_member_that_stands_still_loses_nothing_within_a_reign() {
+    let config = Config { slots: 4, members: 2, capacity: 1, ..GROUP };
+    needs(
+        config,
+        |rules| rules.aside_keeps_claims = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Stop(1), Start(2), Elect(2)]).read(2, 1).all(&[Write(1, 1), Start(3), Elect(3)]).read(3, 1);
+            script.all(&[Cut(1, 1), Acquire(0, 0), Slice(0), Slice(0), Slice(0)]);
+        },
+    );
+}
+
 #[test]
 fn finding_12_only_the_end_of_the_claims_accounts_for_a_member() {
     holds(GROUP, |script| {

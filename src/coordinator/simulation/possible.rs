@@ -200,7 +200,7 @@ impl World {
     /// Real time is long compared with work: nobody who runs is ever late, unless the supervisor itself slept.
     pub(super) fn may_slice(&self, i: u8) -> bool {
         let instance = &self.instances[usize::from(i)];
-        if !instance.supervisor.as_ref().is_some_and(|supervisor| supervisor.is_waiting()) {
+        if !instance.supervisor.as_ref().is_some_and(|supervisor| supervisor.is_timed()) {
             return false;
         }
         let waited_for = self.waited_for(i);

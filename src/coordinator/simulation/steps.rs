@@ -192,6 +192,7 @@ impl World {
             me: instance.session.id(),
             pid: 1,
             window_limit: Some(Supervisor::SLICE * config.slices),
+            aside_limit: (!config.listing).then_some(Supervisor::SLICE * config.slices),
             member_limit: 100,
             control: Control {
                 yields: config.succession,
@@ -384,7 +385,8 @@ impl World {
         waited.extend(supervisor.unnamed());
         supervisor.time(Supervisor::SLICE, drained);
         let over = |id: &InstanceId| match was_open {
-            true => supervisor.registry().get(*id).is_none(),
+            // Within a reign nothing excuses a loss where the kernel names the living.
+            true => !self.config.listing && supervisor.registry().get(*id).is_none(),
             false => supervisor.is_complete(),
         };
         waited.retain(over);

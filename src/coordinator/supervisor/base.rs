@@ -50,8 +50,15 @@ mod tests {
     /// A reign of 1 and 2 that is open, whose bases are good for two tokens.
     fn open() -> Supervisor {
         let me = InstanceId::new(1);
-        let settings =
-            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9, control: Control::default() };
+        let settings = Settings {
+            group: group(),
+            me,
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 9,
+            control: Control::default(),
+        };
         let mut supervisor = Supervisor::with_rules(settings, Rules { step: 2, ..Rules::ALL });
         let roll = [(me, Tag::new(1)), (InstanceId::new(2), Tag::new(2))];
         supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));
@@ -128,8 +135,15 @@ mod tests {
         use crate::wire::message::{HeldClaim, Refusal};
         let absurd = Token::new(u64::MAX - 5);
         let me = InstanceId::new(1);
-        let settings =
-            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9, control: Control::default() };
+        let settings = Settings {
+            group: group(),
+            me,
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 9,
+            control: Control::default(),
+        };
         let mut supervisor = Supervisor::new(settings);
         supervisor.called(RollCall::Everyone(BTreeSet::from([(me, Tag::new(1))])));
         supervisor.connected(MEMBER);

@@ -54,6 +54,7 @@ impl Trial {
             me: Self::ME,
             pid: 1,
             window_limit: Some(Supervisor::SLICE * 2),
+            aside_limit: None,
             member_limit: 3,
             control,
         };

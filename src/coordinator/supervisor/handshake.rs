@@ -259,8 +259,15 @@ pub(super) mod tests {
     #[test]
     fn a_group_of_one_has_a_seat_for_its_supervisor() {
         let me = InstanceId::new(1);
-        let settings =
-            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 1, control: Control::default() };
+        let settings = Settings {
+            group: group(),
+            me,
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 1,
+            control: Control::default(),
+        };
         let mut supervisor = Supervisor::new(settings);
         supervisor.called(RollCall::Everyone(BTreeSet::from([(me, Tag::new(1))])));
         say_hello(&mut supervisor, LinkId::LOCAL, 1, &[]);
@@ -272,8 +279,15 @@ pub(super) mod tests {
     #[test]
     fn a_newcomer_does_not_take_the_seat_of_a_survivor_that_is_still_awaited() {
         let me = InstanceId::new(1);
-        let settings =
-            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 2, control: Control::default() };
+        let settings = Settings {
+            group: group(),
+            me,
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 2,
+            control: Control::default(),
+        };
         let mut supervisor = Supervisor::new(settings);
         let roll = [(me, Tag::new(1)), (InstanceId::new(2), Tag::new(2))];
         supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));
@@ -291,8 +305,15 @@ pub(super) mod tests {
     #[test]
     fn who_is_back_hears_how_those_ended_who_did_meanwhile() {
         let me = InstanceId::new(1);
-        let settings =
-            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9, control: Control::default() };
+        let settings = Settings {
+            group: group(),
+            me,
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 9,
+            control: Control::default(),
+        };
         let mut supervisor = Supervisor::new(settings);
         let roll = [1, 2, 3, 4].map(|number| (InstanceId::new(number), Tag::new(number)));
         supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));

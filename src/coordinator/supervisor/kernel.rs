@@ -70,10 +70,10 @@ impl Supervisor {
             return;
         }
         let slice = elapsed.min(Self::SLICE);
-        let limit = self.settings.window_limit;
+        let aside_limit = self.aside_limit();
         match &mut self.phase {
             Phase::Window(window) => {
-                if !window.is_complete() && window.wait(slice, limit) {
+                if !window.is_complete() && window.wait(slice, self.settings.window_limit) {
                     for id in window.expire() {
                         // Only who has not said all of its copy is missing and connected.
                         self.grants.forget(id);
@@ -85,19 +85,25 @@ impl Supervisor {
             }
             Phase::Frozen => {}
             Phase::Opening(_) | Phase::Open => {
-                for id in self.aside() {
-                    let Some(Place::Aside(waited)) = self.registry.get(id).map(|m| m.place) else { continue };
-                    let waited = waited + slice;
-                    if limit.is_some_and(|limit| waited >= limit) {
-                        self.end(id, EndReason::Evicted);
-                    } else {
-                        self.registry.move_to(id, Place::Aside(waited));
-                    }
+                if let Some(limit) = aside_limit {
+                    self.count_aside(slice, limit);
                 }
                 self.count_stops(slice);
             }
         }
         self.progress();
+    }
+
+    fn count_aside(&mut self, slice: Duration, limit: Duration) {
+        for id in self.aside() {
+            let Some(Place::Aside(waited)) = self.registry.get(id).map(|m| m.place) else { continue };
+            let waited = waited + slice;
+            if waited >= limit {
+                self.end(id, EndReason::Evicted);
+            } else {
+                self.registry.move_to(id, Place::Aside(waited));
+            }
+        }
     }
 
     /// Takes nothing more and tells everyone that the supervisor leaves its office.

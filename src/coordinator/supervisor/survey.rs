@@ -51,8 +51,15 @@ mod tests {
     /// A supervisor, 1, whose window waits for 2.
     fn collecting() -> Supervisor {
         let me = InstanceId::new(1);
-        let settings =
-            Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 9, control: Control::default() };
+        let settings = Settings {
+            group: group(),
+            me,
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 9,
+            control: Control::default(),
+        };
         let mut supervisor = Supervisor::new(settings);
         let roll = [(me, Tag::new(1)), (InstanceId::new(2), Tag::new(2))];
         supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));

@@ -103,6 +103,7 @@ impl Case {
             me: id(1),
             pid: 1,
             window_limit: None,
+            aside_limit: None,
             member_limit: 9,
             control: Control { judges, ..Control::default() },
         };

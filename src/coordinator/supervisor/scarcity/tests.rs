@@ -11,8 +11,15 @@ use crate::wire::message::{LeaveSort, ToMember, ToSupervisor};
 fn window(known: &[u64]) -> Supervisor {
     let me = InstanceId::new(1);
     let control = Control::default();
-    let mut supervisor =
-        Supervisor::new(Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 99, control });
+    let mut supervisor = Supervisor::new(Settings {
+        group: group(),
+        me,
+        pid: 1,
+        window_limit: None,
+        aside_limit: None,
+        member_limit: 99,
+        control,
+    });
     supervisor.called(RollCall::Everyone(BTreeSet::from([(me, Tag::new(1))])));
     for (link, number) in [(LinkId::LOCAL, 1), (LinkId(2), 2)] {
         begin_hello_of(&mut supervisor, link, number, known, 1);

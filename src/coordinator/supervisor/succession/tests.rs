@@ -20,7 +20,8 @@ fn join(supervisor: &mut Supervisor, number: u64, version: u32) {
 /// The reign of instance 1, of this version, before its window closes.
 fn window(version: u32, control: Control) -> Supervisor {
     let me = id(1);
-    let settings = Settings { group: group(), me, pid: 1, window_limit: None, member_limit: 99, control };
+    let settings =
+        Settings { group: group(), me, pid: 1, window_limit: None, aside_limit: None, member_limit: 99, control };
     let mut supervisor = Supervisor::new(settings);
     supervisor.called(RollCall::Everyone(BTreeSet::from([(me, Tag::new(1))])));
     begin_hello_of(&mut supervisor, LinkId::LOCAL, 1, &[], version);

@@ -29,7 +29,15 @@ pub(in crate::coordinator::supervisor) struct Office {
 impl Office {
     /// A window of the supervisor's own instance, and of those connections that come back.
     pub(super) fn closed(control: Control, rules: Rules, survivors: &[LinkId]) -> Self {
-        let settings = Settings { group: group(), me: id(ME), pid: 1, window_limit: None, member_limit: 99, control };
+        let settings = Settings {
+            group: group(),
+            me: id(ME),
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 99,
+            control,
+        };
         let mut supervisor = Supervisor::with_rules(settings, rules);
         supervisor.called(RollCall::Everyone(BTreeSet::from([(id(ME), Tag::new(1))])));
         let mut office = Self {

@@ -52,6 +52,7 @@ impl Net {
             me: me.id(),
             pid: 1,
             window_limit: Some(Supervisor::SLICE),
+            aside_limit: None,
             member_limit: 9,
             control: Control::default(),
         };
