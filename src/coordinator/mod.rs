@@ -3,7 +3,7 @@
 //! replayed, fuzzed and simulated.
 //!
 //! Reading order: [`session`] (the member half that every instance has), [`submission`] (what a member brings to a new
-//! supervisor), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
+//! supervisor), [`handshakes`] (how long it may take over that), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
 //! there), [`numbers`] (its epoch and its tokens), [`supervisor`] (the machine that ties them together), [`grants`] (who
 //! holds what), [`barriers`] (who waits for whom), [`state`] (the values that everybody has a copy of), [`election`] (how
 //! one instance races for the port).
@@ -13,6 +13,7 @@
 pub mod barriers;
 pub mod election;
 pub mod grants;
+pub mod handshakes;
 pub mod numbers;
 pub mod registry;
 pub mod rules;

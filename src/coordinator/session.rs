@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::arrivals::Arrivals;
 pub use self::arrivals::GiveUp;
+use self::bounds::Cost;
 pub use self::claims::{Claim, Hold};
 use self::errands::Errands;
 pub use self::notice::{Effect, Misplaced, Notice};
@@ -22,6 +23,7 @@ use crate::wire::message::{
 use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
 
 mod arrivals;
+mod bounds;
 mod claims;
 mod errands;
 mod heirs;
@@ -46,6 +48,7 @@ pub struct Session {
     /// The last closed view. Only this counts as knowledge; the zero stamp: never had one.
     stamp: Stamp,
     view: BTreeMap<InstanceId, Entry>,
+    view_cost: Cost,
     /// Who had forfeited and was still there when the view was closed: a part of it.
     forfeits: Vec<Forfeit>,
     /// Names heard during an open window: they only add to who is awaited.
@@ -60,6 +63,7 @@ pub struct Session {
     standing: Connection,
     /// Parts of a whole view, until the frame comes that uses them.
     parts: Vec<Entry>,
+    parts_cost: Cost,
     forfeit_parts: Vec<Forfeit>,
     /// The claim table: the truth about what this instance holds and waits for.
     claims: BTreeMap<Request, Claim>,
@@ -106,6 +110,7 @@ impl Session {
             base: Token::default(),
             stamp: Stamp::default(),
             view: BTreeMap::new(),
+            view_cost: Cost::default(),
             forfeits: Vec::new(),
             heard: BTreeSet::new(),
             departed: BTreeMap::new(),
@@ -115,6 +120,7 @@ impl Session {
             predecessor: None,
             standing: Connection::Apart,
             parts: Vec::new(),
+            parts_cost: Cost::default(),
             forfeit_parts: Vec::new(),
             claims: BTreeMap::new(),
             surveys: Surveys::default(),
@@ -271,6 +277,7 @@ impl Session {
         self.snapshot.clone_from(&self.claims);
         self.predecessor = self.supervisor.take().or(self.predecessor);
         self.parts.clear();
+        self.parts_cost = Cost::default();
         self.forfeit_parts.clear();
         self.drop_answer();
         self.forget_parts();
@@ -299,9 +306,18 @@ impl Session {
         match frame {
             ToMember::Refused(_) => return Err(Misplaced("refused after the handshake")),
             ToMember::Forfeited => self.forfeit(&mut effects),
-            ToMember::Entries(entries) => self.parts.extend(entries),
-            ToMember::Forfeits(forfeits) => self.forfeit_parts.extend(forfeits),
-            ToMember::Names(NameSort::Heard, ids) => self.heard.extend(ids),
+            ToMember::Entries(entries) => {
+                self.parts_cost = self.parts_cost.and(Cost::of_entries(&entries)).of_a_view()?;
+                self.parts.extend(entries);
+            }
+            ToMember::Forfeits(forfeits) => {
+                bounds::check_forfeits(self.forfeit_parts.len(), &forfeits)?;
+                self.forfeit_parts.extend(forfeits);
+            }
+            ToMember::Names(NameSort::Heard, ids) => {
+                bounds::check_names(self.heard.len(), ids.iter().filter(|id| !self.heard.contains(id)))?;
+                self.heard.extend(ids);
+            }
             ToMember::Names(NameSort::Known, _) => {
                 return Err(Misplaced("names that a supervisor does not send"));
             }

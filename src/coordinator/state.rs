@@ -249,7 +249,7 @@ pub fn limit_of(value: &Value) -> Option<u32> {
 }
 
 /// What a value costs.
-fn cost(value: &Value) -> usize {
+pub(super) fn cost(value: &Value) -> usize {
     value.key.name.as_str().len() + value.bytes.as_ref().map_or(0, |bytes| bytes.len()) + State::KEY_COST
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::grants::Grants;
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Request};
 use crate::wire::message::{EndReason, Forfeit, Generation, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
 
 /// The frames from `Hello` to `ClaimsEnd`, as one value.
@@ -27,6 +27,16 @@ pub struct Submission {
     pub wants: Vec<WantClaim>,
     /// Of which barriers it knows that it may pass.
     pub completed: Vec<Generation>,
+    weight: Weight,
+}
+
+/// How much a submission has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// Names, claims and arrivals; what was said before counts once.
+    pub items: usize,
+    /// About how many bytes of memory all of it takes.
+    pub bytes: usize,
 }
 
 /// What a frame did to a submission.
@@ -57,7 +67,13 @@ impl Submission {
             held: Vec::new(),
             wants: Vec::new(),
             completed: Vec::new(),
+            weight: Weight::default(),
         }
+    }
+
+    /// How much it has brought so far.
+    pub fn weight(&self) -> Weight {
+        self.weight
     }
 
     /// Takes the next frame.
@@ -67,25 +83,53 @@ impl Submission {
         }
         match frame {
             ToSupervisor::Join(_) if self.join.is_some() => return Gathered::Misplaced("second join"),
-            ToSupervisor::Join(join) => self.join = Some(join),
-            ToSupervisor::Names(NameSort::Known, ids) => self.known.extend(ids),
-            ToSupervisor::Names(NameSort::Heard, ids) => self.heard.extend(ids),
-            ToSupervisor::Forfeits(forfeits) => self.forfeits.extend(forfeits),
-            ToSupervisor::Departed(id, reason) => {
-                self.departed.insert(id, reason);
+            ToSupervisor::Join(join) => {
+                self.weight.bytes += size_of::<Join>() + join.profile.label.len() + join.profile.payload.len();
+                self.join = Some(join);
             }
-            ToSupervisor::Held(claim) => self.held.push(claim),
-            ToSupervisor::Wants(claim) => self.wants.push(claim),
-            ToSupervisor::Completed(generation) => self.completed.push(generation),
+            ToSupervisor::Names(sort, ids) => {
+                let names = if sort == NameSort::Known { &mut self.known } else { &mut self.heard };
+                let before = names.len();
+                names.extend(ids);
+                self.weight.add(names.len() - before, size_of::<InstanceId>());
+            }
+            ToSupervisor::Forfeits(forfeits) => {
+                let before = self.forfeits.len();
+                self.forfeits.extend(forfeits);
+                self.weight.add(self.forfeits.len() - before, size_of::<Forfeit>());
+            }
+            ToSupervisor::Departed(id, reason) => {
+                let is_new = self.departed.insert(id, reason).is_none();
+                self.weight.add(is_new.into(), size_of::<(InstanceId, EndReason)>());
+            }
+            ToSupervisor::Held(claim) => {
+                self.weight.add(1, size_of::<HeldClaim>() + claim.want.name.name.as_str().len());
+                self.held.push(claim);
+            }
+            ToSupervisor::Wants(claim) => {
+                self.weight.add(1, size_of::<WantClaim>() + claim.want.name.name.as_str().len());
+                self.wants.push(claim);
+            }
+            ToSupervisor::Completed(generation) => {
+                self.weight.add(1, size_of::<Generation>() + generation.name.as_str().len());
+                self.weight.add(generation.waiters.len(), size_of::<(InstanceId, Request)>());
+                self.completed.push(generation);
+            }
             ToSupervisor::ClaimsEnd => return Gathered::Complete,
             _ => return Gathered::Misplaced("frame before the end of the claims"),
         }
-        if self.items() > Self::ITEM_LIMIT { Gathered::Misplaced("too many names and claims") } else { Gathered::More }
+        if self.weight.items > Self::ITEM_LIMIT {
+            Gathered::Misplaced("too many names and claims")
+        } else {
+            Gathered::More
+        }
     }
+}
 
-    fn items(&self) -> usize {
-        let names = self.known.len() + self.heard.len() + self.forfeits.len() + self.departed.len();
-        let completed: usize = self.completed.iter().map(|generation| 1 + generation.waiters.len()).sum();
-        names + self.held.len() + self.wants.len() + completed
+impl Weight {
+    fn add(&mut self, items: usize, bytes: usize) {
+        self.items += items;
+        // Half as much again for what tables and allocations take.
+        self.bytes += items * (bytes + bytes / 2);
     }
 }

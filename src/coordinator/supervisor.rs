@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::links::Handshake;
 pub use self::scarcity::Lack;
 use self::writes::Writes;
 use super::barriers::Barriers;

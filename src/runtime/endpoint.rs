@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::coordinator::election::{Bound, Connected};
 
+pub(crate) mod poll;
 pub(crate) mod port;
 pub(crate) mod raise;
 
@@ -19,7 +20,7 @@ use raise::{Height, raise};
 
 /// How many connections may wait to be accepted. The kernel takes the lesser of this and its own limit, 4096 on Linux;
 /// with the 128 of `std` hundreds of members that come back at once would wait a second for the retry of a dropped SYN.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// What the election is told about a socket that came to nothing, and the kernel's words for the log.
 #[derive(Debug)]

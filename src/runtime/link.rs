@@ -2,15 +2,20 @@
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::endpoint;
 use super::outbox::Outbox;
 use super::reign::Reign;
+use crate::coordinator::handshakes::Backlog;
+use crate::coordinator::state::State;
 use crate::coordinator::supervisor::LinkId;
-use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_TRUST};
+use crate::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANCE, LIMIT_BEFORE_TRUST};
 use crate::wire::message::{Refusal, ToSupervisor};
 use crate::wire::{DecodeError, WIRE_VERSION};
 
@@ -25,12 +30,14 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// How long a handshake may take, in time that the supervisor ran.
-    const HANDSHAKE: Duration = Duration::from_secs(5);
-    /// How long a read waits while the handshake is owed, so that it can prove that there is nothing to read.
+    /// How long the copy of the state that is owed may take, in time that the supervisor ran, and how much longer for each
+    /// value of it.
+    const COPY: Duration = Duration::from_secs(5);
+    const PER_VALUE: Duration = Duration::from_millis(1);
+    /// How long a read waits while that is owed, so that it can prove that there is nothing to read.
     const LOOK: Duration = Duration::from_millis(25);
     /// How long the peer of a connection that is being closed may go on sending.
-    const LINGER: Duration = Duration::from_secs(1);
+    pub(super) const LINGER: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(id: LinkId, stream: TcpStream) -> io::Result<Self> {
         endpoint::prepare(&stream)?;
@@ -57,9 +64,9 @@ impl Link {
 
     fn read(&self, reign: &Arc<Reign>, mut reader: Reader) -> Result<(), Refusal> {
         let mut timed = true;
-        let mut waited = Duration::ZERO;
-        // What was wrong with the first bytes is wrong for good.
-        reader.frames(self.id)?;
+        let mut left = Self::COPY;
+        let mut values = 0;
+        let mut backlog = Backlog::default();
         loop {
             if self.outbox.is_closing() {
                 self.linger();
@@ -72,24 +79,18 @@ impl Link {
             }
             let slice = reign.slice.load(Ordering::Acquire);
             let began = Instant::now();
-            let read = reader.read(&self.stream);
-            if reader.owes {
-                // Also while bytes come, or whoever sends them slowly enough would never be done.
-                waited += began.elapsed().min(Self::LOOK * 2);
-                if waited > Self::HANDSHAKE {
-                    return Err(Refusal::Slow);
-                }
-            }
-            let drained = match read {
-                Ok(Filled::End) => return Ok(()),
-                Ok(filled) => filled == Filled::Some,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            let drained = match reader.read(&self.stream) {
+                Ok((0, _)) => return Ok(()),
+                Ok((count, room)) => backlog.read(slice, count, room, || self.kept_back()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
                 // The kernel says so after it has looked: nothing had arrived by then.
                 Err(error) if is_timeout(&error) => true,
                 // A reset is an end like any other; what was sent before it has been read.
                 Err(_) => return Ok(()),
             };
             let frames = reader.frames(self.id)?;
+            let is_value = |frame: &&ToSupervisor| matches!(frame, ToSupervisor::Value(_));
+            let brought = frames.iter().filter(is_value).count().min(State::KEY_LIMIT - values);
             if !frames.is_empty() {
                 reader.owes = reign.take(self.id, frames);
             }
@@ -97,7 +98,23 @@ impl Link {
                 // The read took all there was, and nothing of it is left to be looked at.
                 self.proved.fetch_max(slice, Ordering::AcqRel);
             }
+            if reader.owes {
+                values += brought;
+                left += Self::PER_VALUE * brought as u32;
+                // Also while bytes come, or whoever sends them slowly enough would never be done.
+                left = left.saturating_sub(began.elapsed().min(Self::LOOK * 4));
+                if left.is_zero() {
+                    return Err(Refusal::Slow);
+                }
+            }
         }
+    }
+
+    /// The most bytes that can lie in the kernel unread.
+    pub(super) fn kept_back(&self) -> usize {
+        /// One segment more than the buffer's size is let in.
+        const SEGMENT: usize = 128 * 1024;
+        SockRef::from(&self.stream).recv_buffer_size().map_or(usize::MAX, |size| size + SEGMENT)
     }
 
     /// Reads and forgets what the peer still sends, for a while, so that it can read why it is refused.
@@ -115,23 +132,12 @@ impl Link {
     }
 }
 
-/// What a read brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filled {
-    /// The end of the connection.
-    End,
-    /// Less than there was room for, which is all that had arrived.
-    Some,
-    /// As much as there was room for; more may have arrived.
-    All,
-}
-
 /// The frames of one connection as they come in.
 #[derive(Debug)]
 pub(crate) struct Reader {
     decoder: Decoder,
-    /// The peer has not said all that a handshake takes.
-    pub(crate) owes: bool,
+    /// The peer is awaited and has not said all that it owes.
+    owes: bool,
 }
 
 impl Reader {
@@ -139,43 +145,65 @@ impl Reader {
         Self { decoder: Decoder::new(LIMIT_BEFORE_TRUST), owes: true }
     }
 
-    /// Reads what has arrived, without waiting for more.
-    pub(crate) fn read_waiting(&mut self, link: &Link) -> io::Result<Vec<ToSupervisor>> {
-        link.stream.set_nonblocking(true)?;
-        let read = self.read(&link.stream);
-        link.stream.set_nonblocking(false)?;
-        match read? {
-            // The end is not lost: the thread of the connection reads it again.
-            Filled::End => Ok(Vec::new()),
-            _ => self.frames(link.id).map_err(|refusal| io::Error::other(refusal.to_string())),
-        }
+    /// The handshake is accepted.
+    pub(crate) fn accepted(&mut self, owes: bool) {
+        self.owes = owes;
+        self.decoder.set_limit(LIMIT_AFTER_TRUST);
     }
 
-    fn read(&mut self, mut stream: &TcpStream) -> io::Result<Filled> {
+    /// How many bytes are allocated for a frame that is not complete.
+    pub(crate) fn buffered(&self) -> usize {
+        self.decoder.allocated()
+    }
+
+    /// Takes bytes of a handshake: the frames that they complete.
+    pub(crate) fn take(&mut self, link: LinkId, mut bytes: &[u8]) -> Result<Vec<ToSupervisor>, Refusal> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            let taken = self.decoder.feed(bytes);
+            bytes = &bytes[taken..];
+            let more = self.frames_with(link, |decoder| {
+                // The first frame is all that a stranger may say; a peer that got so far is trusted with larger ones.
+                decoder.set_limit(LIMIT_BEFORE_ACCEPTANCE);
+            })?;
+            frames.extend(more);
+        }
+        self.decoder.release();
+        Ok(frames)
+    }
+
+    /// Reads once; how many bytes, and how many there was room for.
+    fn read(&mut self, mut stream: &TcpStream) -> io::Result<(usize, usize)> {
         let space = self.decoder.space();
         let room = space.len();
         let count = stream.read(space)?;
         self.decoder.filled(count);
-        Ok(match count {
-            0 => Filled::End,
-            count if count < room => Filled::Some,
-            _ => Filled::All,
-        })
+        Ok((count, room))
     }
 
     fn frames(&mut self, link: LinkId) -> Result<Vec<ToSupervisor>, Refusal> {
-        let mut frames = Vec::new();
-        while let Some(frame) = self.decoder.next::<ToSupervisor>().map_err(refusal)? {
-            log::trace!("connection {} says {frame}", link.0);
-            // The first frame is all that a stranger may say; a peer that got so far is trusted with larger ones.
-            self.decoder.set_limit(LIMIT_AFTER_TRUST);
-            frames.push(frame);
-        }
+        self.frames_with(link, |_| ())
+    }
+
+    fn frames_with(&mut self, link: LinkId, each: impl Fn(&mut Decoder)) -> Result<Vec<ToSupervisor>, Refusal> {
+        let decoder = &mut self.decoder;
+        let decode = AssertUnwindSafe(|| {
+            let mut frames = Vec::new();
+            while let Some(frame) = decoder.next::<ToSupervisor>()? {
+                each(decoder);
+                frames.push(frame);
+            }
+            Ok(frames)
+        });
+        // Also on the accepting thread: what one peer sends ends no connection but its own.
+        let broken = |_| Refusal::Protocol("frame that cannot be decoded".into());
+        let frames = catch_unwind(decode).map_err(broken)?.map_err(refusal)?;
+        frames.iter().for_each(|frame| log::trace!("connection {} says {frame}", link.0));
         Ok(frames)
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 

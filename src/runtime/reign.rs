@@ -17,7 +17,7 @@ use super::link::Link;
 use super::presence::{self, Mechanism};
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, heir, lock, spawn, warden};
-use crate::coordinator::supervisor::{self, Control, Lack, LinkId, Supervisor};
+use crate::coordinator::supervisor::{self, Control, Handshake, Lack, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
 use crate::ident::InstanceId;
@@ -52,8 +52,9 @@ pub(crate) struct Reign {
     pub(super) slice: AtomicU64,
     /// The source port of the warden's own connection, by which the accept thread knows it.
     pub(super) knocker: AtomicU16,
-    /// The last slice in which the accept queue was found empty up to the knock.
-    pub(super) knocked: AtomicU64,
+    /// The last slice in which all connections were accepted, and all that they said in a handshake was read, that had
+    /// come before it began.
+    pub(super) drained: AtomicU64,
     /// Everyone accounted for has been written that the reign is open. Until then a successor could begin one that
     /// counts the same.
     open: AtomicBool,
@@ -73,9 +74,8 @@ pub(crate) struct Reign {
 pub(super) struct Core {
     pub(super) machine: Supervisor,
     pub(super) links: BTreeMap<LinkId, Arc<Link>>,
-    /// Connections that owe their handshake.
+    /// Connections with a thread that are awaited and have not said all that they owe.
     pub(super) unfinished: BTreeSet<LinkId>,
-    pub(super) next: u64,
     /// Whether somebody was missing after the last step, whether only the roll call was, and how many members of an open
     /// reign were without a connection.
     needs: (bool, bool, usize),
@@ -171,7 +171,6 @@ impl Reign {
             machine,
             links: BTreeMap::new(),
             unfinished: BTreeSet::new(),
-            next: 1,
             needs: (false, false, 0),
             heir_waits: heir::Waits::Nobody,
             ended: None,
@@ -183,7 +182,7 @@ impl Reign {
             stirred: Condvar::new(),
             slice: AtomicU64::new(0),
             knocker: AtomicU16::new(0),
-            knocked: AtomicU64::new(0),
+            drained: AtomicU64::new(0),
             open: AtomicBool::new(false),
             crowded: Mutex::new(None),
             predecessor,
@@ -326,13 +325,7 @@ impl Reign {
 
     /// Takes the frames of one connection; says whether it still owes its handshake.
     pub(super) fn take(&self, link: LinkId, frames: Vec<ToSupervisor>) -> bool {
-        let Some((touched, owes)) = self.decide_frames(link, frames) else { return true };
-        self.flush(touched);
-        owes
-    }
-
-    pub(super) fn decide_frames(&self, link: LinkId, frames: Vec<ToSupervisor>) -> Option<(Vec<Arc<Link>>, bool)> {
-        self.decide(
+        let taken = self.decide(
             |machine| frames.into_iter().for_each(|frame| machine.frame(link, frame)),
             |core| {
                 let owes = core.machine.is_unfinished(link);
@@ -340,6 +333,37 @@ impl Reign {
                     core.unfinished.remove(&link);
                 }
                 owes
+            },
+        );
+        let Some((touched, owes)) = taken else { return true };
+        self.flush(touched);
+        owes
+    }
+
+    /// Makes a connection known to the machine; says whether there is anything left to be decided.
+    pub(super) fn know(&self, link: &Arc<Link>) -> bool {
+        let mut core = self.core();
+        if core.ended.is_none() {
+            core.links.insert(link.id, link.clone());
+            core.machine.connected(link.id);
+        }
+        core.ended.is_none()
+    }
+
+    /// Takes the frames of a connection whose handshake is not accepted yet, and says how far it is then.
+    pub(super) fn decide_handshake(
+        &self,
+        link: LinkId,
+        frames: Vec<ToSupervisor>,
+    ) -> Option<(Vec<Arc<Link>>, Handshake)> {
+        self.decide(
+            |machine| frames.into_iter().for_each(|frame| machine.frame(link, frame)),
+            |core| {
+                let stage = core.machine.handshake(link);
+                if stage == (Handshake::Accepted { owes: true }) {
+                    core.unfinished.insert(link);
+                }
+                stage
             },
         )
     }

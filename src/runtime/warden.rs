@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::endpoint;
 use super::presence;
 use super::reign::{Core, Reign};
-use crate::coordinator::supervisor::{Lack, Supervisor};
+use crate::coordinator::supervisor::Lack;
 use crate::coordinator::window::RollCall;
 use crate::ident::{InstanceId, Tag};
 
@@ -65,7 +65,7 @@ pub(crate) fn watch(reign: &Arc<Reign>) {
 /// which several members are welcomed.
 fn attend(reign: &Arc<Reign>, called: &mut bool) {
     let mut look = FIRST_LOOK;
-    let mut slice: Option<Instant> = None;
+    let mut slice: Option<Slice> = None;
     let mut aside = 0;
     loop {
         {
@@ -116,17 +116,15 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
             reign.knocker.store(0, Ordering::Release);
             continue;
         }
-        let Some(began) = slice else {
-            slice = begin_slice(reign);
+        let Some(present) = &mut slice else {
+            slice = Some(Slice::begin(reign));
             continue;
         };
-        let elapsed = began.elapsed();
+        present.wake(reign);
+        let elapsed = present.began.elapsed();
         if elapsed >= LEAST_SLICE && is_drained(reign) {
             reign.step(|machine| machine.time(elapsed, true));
-            slice = begin_slice(reign);
-        } else if elapsed > Supervisor::SLICE * 10 {
-            // The knock was lost, or somebody dribbles: a slice that was not proved does not count.
-            slice = begin_slice(reign);
+            slice = Some(Slice::begin(reign));
         }
     }
 }
@@ -162,25 +160,43 @@ fn seek(reign: &Reign, missing: &Missing) {
     });
 }
 
-/// Begins a slice of counted time with a knock at the own door: once it is answered, everyone who came before it is in.
-fn begin_slice(reign: &Reign) -> Option<Instant> {
-    let began = Instant::now();
-    reign.slice.fetch_add(1, Ordering::AcqRel);
-    let announce = |source| reign.knocker.store(source, Ordering::Release);
-    match endpoint::knock(reign.shared().settings.port, Supervisor::SLICE, announce) {
-        Ok(()) => Some(began),
-        Err(error) => {
-            log::debug!("knocking at the own port failed: {error}");
-            None
+/// A slice of time, of which no more than [`Supervisor::SLICE`](crate::coordinator::supervisor::Supervisor::SLICE) counts, and that if it is proved that all had been taken in that came before it: the accepting thread does so
+/// whenever it runs.
+struct Slice {
+    began: Instant,
+    /// The accepting thread was woken: it may have nothing else to do.
+    woken: bool,
+}
+
+impl Slice {
+    fn begin(reign: &Reign) -> Self {
+        let began = Instant::now();
+        reign.slice.fetch_add(1, Ordering::AcqRel);
+        let mut slice = Self { began, woken: false };
+        slice.wake(reign);
+        slice
+    }
+
+    /// Wakes the accepting thread by a connection. If the queue of connections is full, or there is no descriptor, it is
+    /// tried again; a thread that has so much to do needs not be woken.
+    fn wake(&mut self, reign: &Reign) {
+        if self.woken || reign.drained.load(Ordering::Acquire) == reign.slice.load(Ordering::Acquire) {
+            return;
+        }
+        let announce = |source| reign.knocker.store(source, Ordering::Release);
+        let knocked = endpoint::knock(reign.shared().settings.port, LEAST_SLICE, announce);
+        self.woken = knocked.is_ok();
+        if let Err(error) = knocked {
+            log::debug!("connecting to the own port failed: {error}");
         }
     }
 }
 
 /// Whether everything that had arrived when the slice began has been taken: the accept queue, and every connection that
-/// still owes its handshake.
+/// still owes its handshake, or its copy of the state.
 fn is_drained(reign: &Reign) -> bool {
     let slice = reign.slice.load(Ordering::Acquire);
-    let accepted = reign.knocked.load(Ordering::Acquire) == slice;
+    let accepted = reign.drained.load(Ordering::Acquire) == slice;
     let core = reign.core();
     let silent = |id| core.links.get(id).is_none_or(|link| link.proved.load(Ordering::Acquire) >= slice);
     accepted && !reign.was_crowded_within(TURNED_AWAY) && core.unfinished.iter().all(silent)

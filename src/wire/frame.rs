@@ -16,6 +16,12 @@ use super::error::DecodeError;
 /// 27 bytes today; the rest is room for a later proof of who the client is.
 pub const LIMIT_BEFORE_TRUST: usize = 4 * 1024;
 
+/// The highest length field from a peer that has said Hello and whose handshake is not accepted yet.
+///
+/// Large enough for the largest single thing that a member brings, a generation of a barrier with 4096 waiters: 65 536 bytes
+/// for them and at most 151 for the rest. Longer lists come in several frames.
+pub const LIMIT_BEFORE_ACCEPTANCE: usize = 68 * 1024;
+
 /// The highest length field from a trusted peer.
 ///
 /// Large enough for a state value or a message of 1 MiB with its name and its numbers, and for a view of 200 entries with full payloads, so that most
@@ -162,8 +168,15 @@ impl Decoder {
         self.start != self.end
     }
 
+    /// Gives the memory back if no bytes of an unfinished frame are waiting.
+    pub fn release(&mut self) {
+        if self.start == self.end {
+            (self.buffer, self.start, self.end) = (Vec::new(), 0, 0);
+        }
+    }
+
     /// How many bytes are allocated.
-    pub(super) fn allocated(&self) -> usize {
+    pub fn allocated(&self) -> usize {
         self.buffer.capacity()
     }
 

@@ -50,11 +50,19 @@
 //!
 //! # Bounds and errors
 //!
-//! A length is at most 4 KiB ([`LIMIT_BEFORE_TRUST`](frame::LIMIT_BEFORE_TRUST)) until the peer is trusted, then at
-//! most 1 MiB and 4 KiB ([`LIMIT_AFTER_TRUST`](frame::LIMIT_AFTER_TRUST)). With trust sort 0, the only one yet, the supervisor
-//! trusts the client with the client's first frame, its Hello, and the client trusts the supervisor from the beginning:
-//! the first frame to the client may be a whole view. The length is judged when its four bytes have arrived, a text or
-//! bytes before they are copied, a count against the bytes behind it before room is made for the list.
+//! A length is at most 4 KiB ([`LIMIT_BEFORE_TRUST`](frame::LIMIT_BEFORE_TRUST)) in the client's first frame, its Hello, then at
+//! most 68 KiB ([`LIMIT_BEFORE_ACCEPTANCE`](frame::LIMIT_BEFORE_ACCEPTANCE)) until the handshake is accepted with ClaimsEnd, and
+//! from then on at most 1 MiB and 4 KiB ([`LIMIT_AFTER_TRUST`](frame::LIMIT_AFTER_TRUST)). The client trusts the supervisor
+//! from the beginning: the first frame to the client may be a whole view. The length is judged when its four bytes have
+//! arrived, a text or bytes before they are copied, a count against the bytes behind it before room is made for the list.
+//!
+//! A handshake takes at most five seconds of the supervisor's running time, and a millisecond more for each name, claim and
+//! arrival that it brings; at no time may it bring nothing new for five seconds. Before ClaimsEnd at most 256 frames and
+//! 136 KiB may bring nothing new. A connection that takes longer is refused with reason 4. Of too many connections the
+//! supervisor ends one that has said nothing, or that has brought nothing for longest.
+//!
+//! A member closes when a supervisor sends more than any group can have: a view, names or forfeits of more than 65 536
+//! members, a view of more than 64 MiB, a state beyond its bounds, a list of locks of more than 256 MiB.
 //!
 //! A length of 0, a length above the bound, a kind that the direction does not have, a body that ends within a field or
 //! goes on after the last, a text that is not UTF-8, a number that its field cannot have: each is a [`DecodeError`].

@@ -1,7 +1,7 @@
 //! Long lists in as many frames as the bound asks for.
 
 use super::codec::{Part, Writer};
-use super::frame::LIMIT_AFTER_TRUST;
+use super::frame::{LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANCE};
 use super::message::{Entry, Forfeit, HolderRow, LockRow, WaiterRow};
 use crate::ident::InstanceId;
 
@@ -52,18 +52,21 @@ fn chunk<T: Part>(parts: Vec<T>) -> Vec<Vec<T>> {
     chunks
 }
 
-/// Splits ids into lists that each fit one `Names` frame. No ids are no frames.
+/// Splits ids into lists that each fit one `Names` frame, also of a handshake. No ids are no frames.
 pub fn chunk_ids(ids: &[InstanceId]) -> Vec<Vec<InstanceId>> {
-    ids.chunks(ROOM / InstanceId::MIN).map(<[_]>::to_vec).collect()
+    ids.chunks(HANDSHAKE_ROOM / InstanceId::MIN).map(<[_]>::to_vec).collect()
 }
 
-/// Splits a list of who forfeited into lists that each fit one `Forfeits` frame. Nobody is no frame.
+/// Splits a list of who forfeited into lists that each fit one `Forfeits` frame, also of a handshake. Nobody is no frame.
 pub fn chunk_forfeits(forfeits: &[Forfeit]) -> Vec<Vec<Forfeit>> {
-    forfeits.chunks(ROOM / Forfeit::MIN).map(<[_]>::to_vec).collect()
+    forfeits.chunks(HANDSHAKE_ROOM / Forfeit::MIN).map(<[_]>::to_vec).collect()
 }
 
 /// What a list may take of a frame: the rest is for the kind, the count, and the fields beside the list.
 const ROOM: usize = LIMIT_AFTER_TRUST - 64;
+
+/// The same before the handshake is accepted.
+const HANDSHAKE_ROOM: usize = LIMIT_BEFORE_ACCEPTANCE - 64;
 
 /// How many holders and waiters one row has at most. A holder takes 33 bytes at most, so that such a row takes a quarter
 /// of a frame, and frames of large rows are not left half empty by the next one.
@@ -72,9 +75,9 @@ const ROW: usize = 8192;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::{Kind, Name, Resource, Tag, Token};
+    use crate::ident::{Epoch, Kind, Name, Request, Resource, Stamp, Tag, Token};
     use crate::wire::frame::Message;
-    use crate::wire::message::{Delta, Mode, NameSort, Profile, Standing, ToMember};
+    use crate::wire::message::{Delta, Generation, Join, Mode, NameSort, Profile, Standing, ToMember, ToSupervisor};
 
     fn entry(number: u64, payload: usize) -> Entry {
         let profile = Profile {
@@ -143,20 +146,43 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_things_that_a_member_brings_fit_the_frames_of_a_handshake() {
+        let name = || Name::new("x".repeat(Name::LIMIT)).expect("a name");
+        let waiters = (0..4096).map(|n| (InstanceId::new(n), Request::new(n))).collect();
+        let generation = Generation { name: name(), number: Stamp::default(), waiters };
+        let mut join = entry(1, Profile::PAYLOAD_LIMIT).profile;
+        join.label = "x".repeat(Profile::LABEL_LIMIT).into();
+        let join = Join {
+            group: name(),
+            stamp: Stamp::default(),
+            epoch: Epoch::default(),
+            base: Token::default(),
+            state: Stamp::default(),
+            stopping: false,
+            profile: join,
+        };
+        for frame in [ToSupervisor::Completed(generation), ToSupervisor::Join(join)] {
+            let mut bytes = Vec::new();
+            frame.encode(&mut bytes);
+            assert!(bytes.len() - 4 <= LIMIT_BEFORE_ACCEPTANCE, "{}", bytes.len());
+        }
+    }
+
+    #[test]
     fn ids_are_split_into_few_frames_within_the_bound() {
         let ids: Vec<_> = (0..300_000).map(InstanceId::new).collect();
         let chunks = chunk_ids(&ids);
-        assert_eq!(chunks.len(), 3);
+        assert_eq!(chunks.len(), (300_000 * 8_usize).div_ceil(LIMIT_BEFORE_ACCEPTANCE));
         for chunk in &chunks {
-            assert!(len(&ToMember::Names(NameSort::Heard, chunk.clone())) <= LIMIT_AFTER_TRUST);
+            assert!(len(&ToMember::Names(NameSort::Heard, chunk.clone())) <= LIMIT_BEFORE_ACCEPTANCE);
         }
         assert_eq!(chunks.concat(), ids);
         assert!(chunk_ids(&[]).is_empty());
         let forfeits: Vec<_> = ids.iter().map(|id| (*id, Tag::new(id.number()))).collect();
         let chunks = chunk_forfeits(&forfeits);
-        assert_eq!(chunks.len(), 5);
+        assert_eq!(chunks.len(), (300_000 * 16_usize).div_ceil(LIMIT_BEFORE_ACCEPTANCE));
         for chunk in &chunks {
-            assert!(len(&ToMember::Forfeits(chunk.clone())) <= LIMIT_AFTER_TRUST);
+            assert!(len(&ToMember::Forfeits(chunk.clone())) <= LIMIT_BEFORE_ACCEPTANCE);
         }
         assert_eq!(chunks.concat(), forfeits);
         assert!(chunk_forfeits(&[]).is_empty());

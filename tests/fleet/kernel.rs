@@ -95,3 +95,11 @@ pub fn counter(name: &str) -> u64 {
     let found = names.zip(values).find(|(this, _)| *this == name);
     found.and_then(|(_, value)| value.parse().ok()).unwrap_or_else(|| panic!("no counter {name}"))
 }
+
+/// A number of kilobytes, or of anything else, from what the kernel says of a process.
+pub fn status_of(pid: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("the kernel does not tell {name}"))
+}

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod kernel;
 pub mod locks;
 pub mod schedules;
+pub mod strangers;
 pub mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::state::{self, State};
 use super::pace::Pace;
 use super::{Connection, Effect, Misplaced, Notice, Session};
 use crate::ident::{Request, Resource, Stamp};
@@ -19,6 +20,9 @@ pub struct Replica {
     values: BTreeMap<Resource, Value>,
     /// Values of a copy that is not complete yet.
     parts: Vec<Value>,
+    /// What the values cost, and what the parts cost.
+    size: usize,
+    parts_size: usize,
 }
 
 impl Replica {
@@ -39,7 +43,16 @@ impl Replica {
 
     /// Whether a view with this head can be used: of a copy that does not count nothing can be kept.
     pub(super) fn check(&self, head: &ViewHead) -> Result<(), Misplaced> {
-        if head.whole || self.stamp != Stamp::default() { Ok(()) } else { Err(Misplaced("part of a state")) }
+        if head.whole {
+            return Ok(());
+        }
+        if self.stamp == Stamp::default() {
+            return Err(Misplaced("part of a state"));
+        }
+        let before: BTreeMap<_, _> =
+            self.parts.iter().filter_map(|part| self.values.get_key_value(&part.key)).collect();
+        let size = self.size - before.values().map(|value| state::cost(value)).sum::<usize>();
+        check(self.values.len() - before.len() + self.parts.len(), size + self.parts_size)
     }
 
     /// The parts are complete: which values are others now.
@@ -47,6 +60,7 @@ impl Replica {
         self.stamp = Stamp { epoch: head.stamp.epoch, n: head.written };
         let mut changed = Vec::new();
         let mut old = if head.whole { std::mem::take(&mut self.values) } else { BTreeMap::new() };
+        self.parts_size = 0;
         for value in std::mem::take(&mut self.parts) {
             let before = old.remove(&value.key);
             let before = self.values.insert(value.key.clone(), value.clone()).or(before);
@@ -54,9 +68,19 @@ impl Replica {
                 changed.push(value);
             }
         }
+        self.size = self.values.values().map(state::cost).sum();
         // Of what the group has forgotten, or never agreed on, nothing is left, not even a version.
         changed.extend(old.into_values().map(|value| Value { version: Stamp::default(), bytes: None, ..value }));
         changed
+    }
+}
+
+/// Whether a state can have so many keys and cost so much.
+fn check(count: usize, size: usize) -> Result<(), Misplaced> {
+    if count <= State::KEY_LIMIT && size <= State::SIZE_LIMIT {
+        Ok(())
+    } else {
+        Err(Misplaced("larger state than any group can have"))
     }
 }
 
@@ -175,17 +199,21 @@ impl Session {
     /// The values stay to be read; nobody adopts them any more.
     pub(super) fn forget_state(&mut self, effects: &mut Vec<Effect>) {
         self.replica.stamp = Stamp::default();
-        self.replica.parts.clear();
+        self.forget_parts();
         self.interrupt_puts(effects);
     }
 
     pub(super) fn forget_parts(&mut self) {
         self.replica.parts.clear();
+        self.replica.parts_size = 0;
     }
 
     /// A part of a copy, or the next write.
     pub(super) fn value(&mut self, value: Value, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
         if self.standing != Connection::Settled {
+            let size = self.replica.parts_size + state::cost(&value);
+            check(self.replica.parts.len() + 1, size)?;
+            self.replica.parts_size = size;
             self.replica.parts.push(value);
             return Ok(());
         }
@@ -193,6 +221,11 @@ impl Session {
         if last.n.checked_add(1).is_none_or(|n| value.version != Stamp { n, ..last }) {
             return Err(Misplaced("value out of order"));
         }
+        let before = self.replica.values.get(&value.key);
+        let count = self.replica.values.len() + usize::from(before.is_none());
+        let size = self.replica.size - before.map_or(0, state::cost) + state::cost(&value);
+        check(count, size)?;
+        self.replica.size = size;
         self.replica.stamp = value.version;
         self.replica.values.insert(value.key.clone(), value.clone());
         effects.push(Effect::Tell(Notice::Written(value)));

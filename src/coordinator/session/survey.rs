@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::bounds::Cost;
 use super::{Claim, Connection, Effect, Misplaced, Notice, Session};
 use crate::ident::Request;
 use crate::wire::message::{LockRow, ToSupervisor};
@@ -23,6 +24,7 @@ pub(super) struct Surveys {
     asked: Option<u64>,
     /// What has come of the answer so far.
     rows: Vec<LockRow>,
+    rows_cost: Cost,
 }
 
 impl Session {
@@ -63,6 +65,7 @@ impl Session {
     /// A part of an answer.
     pub(super) fn locks(&mut self, rows: Vec<LockRow>) -> Result<(), Misplaced> {
         self.expect_survey()?;
+        self.surveys.rows_cost = self.surveys.rows_cost.and(Cost::of_locks(&rows)).of_all_locks()?;
         for row in rows {
             match self.surveys.rows.last_mut() {
                 Some(before) if before.name == row.name => {
@@ -80,6 +83,7 @@ impl Session {
     pub(super) fn surveyed(&mut self, number: u64, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
         self.expect_survey()?;
         // However many ask, they share the rows.
+        self.surveys.rows_cost = Cost::default();
         let rows = Arc::from(std::mem::take(&mut self.surveys.rows));
         let later = self.surveys.open.split_off(&number.saturating_add(1));
         let answered = std::mem::replace(&mut self.surveys.open, later);
@@ -93,6 +97,7 @@ impl Session {
     /// The connection has ended, and with it the answer that was under way.
     pub(super) fn drop_answer(&mut self) {
         self.surveys.rows.clear();
+        self.surveys.rows_cost = Cost::default();
         self.surveys.asked = None;
     }
 

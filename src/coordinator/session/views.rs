@@ -1,7 +1,8 @@
 //! How the views of the registry reach this instance: whole ones, with which it becomes part of a reign, and their changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::bounds::Cost;
 use super::{Connection, Effect, Misplaced, Notice, Session};
 use crate::ident::{InstanceId, Stamp, Token};
 use crate::wire::message::{Delta, EndReason, Opened, ViewHead, Welcome};
@@ -43,6 +44,8 @@ impl Session {
         effects.push(Effect::ShowMembership);
         self.forfeits = std::mem::take(&mut self.forfeit_parts);
         let view: BTreeMap<_, _> = std::mem::take(&mut self.parts).into_iter().map(|entry| (entry.id, entry)).collect();
+        self.view_cost = Cost::of_entries(view.values());
+        self.parts_cost = Cost::default();
         let old = std::mem::replace(&mut self.view, view);
         self.note_pause();
         self.heard.clear();
@@ -94,6 +97,10 @@ impl Session {
         if self.standing != Connection::Settled || delta.stamp != next {
             return Err(Misplaced("change of another view"));
         }
+        let before = delta.ended.iter().map(|(id, _)| id).chain(delta.entries.iter().map(|entry| &entry.id));
+        let before: BTreeSet<_> = before.collect();
+        let before = Cost::of_entries(before.into_iter().filter_map(|id| self.view.get(id)));
+        self.view_cost = self.view_cost.without(before).and(Cost::of_entries(&delta.entries)).of_a_view()?;
         self.stamp = next;
         for (id, reason) in delta.ended {
             if let Some(entry) = self.view.remove(&id) {

@@ -1,9 +1,23 @@
 //! The connections: what comes on them, what is written to them, and how they end.
 
-use super::super::submission::Gathered;
+use super::super::submission::{Gathered, Weight};
 use super::{Awaiting, Link, LinkId, LinkState, Output, Phase, Supervisor};
 use crate::ident::InstanceId;
 use crate::wire::message::{Refusal, ToMember, ToSupervisor};
+
+/// How far a handshake has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Not all was said yet, but so much.
+    Unaccepted(Weight),
+    /// The connection is a member's or an observer's. `owes`: it is still to say its copy of the state, and awaited.
+    Accepted {
+        /// Whether it is.
+        owes: bool,
+    },
+    /// The connection was refused, or another one has taken its place.
+    Over,
+}
 
 impl Supervisor {
     /// A connection was accepted.
@@ -15,6 +29,18 @@ impl Supervisor {
     pub fn is_unfinished(&self, link: LinkId) -> bool {
         let unfinished = |l: &Link| matches!(l.state, LinkState::Silent | LinkState::Gathering(_));
         self.links.get(&link).is_some_and(unfinished) || self.is_window_open() && self.writes.is_fetching(link)
+    }
+
+    /// How far the handshake of this connection has come.
+    pub fn handshake(&self, link: LinkId) -> Handshake {
+        match self.links.get(&link).map(|found| &found.state) {
+            Some(LinkState::Silent) => Handshake::Unaccepted(Weight::default()),
+            Some(LinkState::Gathering(submission)) => Handshake::Unaccepted(submission.weight()),
+            Some(LinkState::Member(_) | LinkState::Observer { .. }) => {
+                Handshake::Accepted { owes: self.is_unfinished(link) }
+            }
+            Some(LinkState::Closing) | None => Handshake::Over,
+        }
     }
 
     /// Closes a connection that broke the protocol or took too long, with a reason that is written to it first.
