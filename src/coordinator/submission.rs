@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::grants::Grants;
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Nonce};
 use crate::wire::message::{EndReason, Forfeit, Generation, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
 
 /// The frames from `Hello` to `ClaimsEnd`, as one value.
@@ -13,8 +13,8 @@ pub struct Submission {
     pub hello: Hello,
     /// The second; `None` until it came.
     pub join: Option<Join>,
-    /// The ids of its last closed view.
-    pub known: BTreeSet<InstanceId>,
+    /// The ids of its last closed view, with their nonces.
+    pub known: BTreeMap<InstanceId, Nonce>,
     /// Ids it heard of during an open window.
     pub heard: BTreeSet<InstanceId>,
     /// Who forfeited, as its last closed view had it.
@@ -50,7 +50,7 @@ impl Submission {
         Self {
             hello,
             join: None,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             heard: BTreeSet::new(),
             forfeits: BTreeSet::new(),
             departed: BTreeMap::new(),
@@ -69,7 +69,7 @@ impl Submission {
             ToSupervisor::Join(_) if self.join.is_some() => return Gathered::Misplaced("second join"),
             ToSupervisor::Join(join) => self.join = Some(join),
             ToSupervisor::Names(NameSort::Known, ids) => self.known.extend(ids),
-            ToSupervisor::Names(NameSort::Heard, ids) => self.heard.extend(ids),
+            ToSupervisor::Names(NameSort::Heard, names) => self.heard.extend(names.into_iter().map(|(id, _)| id)),
             ToSupervisor::Forfeits(forfeits) => self.forfeits.extend(forfeits),
             ToSupervisor::Departed(id, reason) => {
                 self.departed.insert(id, reason);

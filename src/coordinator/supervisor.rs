@@ -16,7 +16,7 @@ use super::registry::{Place, Registry};
 use super::rules::Rules;
 use super::submission::Submission;
 use super::window::Window;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Nonce, Stamp, Tag, Token};
 use crate::wire::message::{Entry, Forfeit, Profile, ToMember, ToSupervisor, ViewHead};
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
@@ -27,6 +27,7 @@ mod commands;
 pub mod fuzzing;
 mod gate;
 mod handshake;
+mod identity;
 mod kernel;
 mod links;
 mod mail;
@@ -137,8 +138,10 @@ pub struct Supervisor {
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
     links: BTreeMap<LinkId, Link>,
-    /// The highest attempt of every id heard in this reign, and the connection that made it.
-    claimants: BTreeMap<InstanceId, (Attempt, LinkId)>,
+    /// The last handshake that was accepted in this reign under every id.
+    claimants: BTreeMap<InstanceId, Claimant>,
+    /// The connections of observers, and the ids that they write under.
+    watchers: BTreeMap<LinkId, InstanceId>,
     round: Option<Awaiting>,
     /// A higher token base, and who has to be written it before tokens above the old one are given.
     base_round: Option<(Token, Awaiting)>,
@@ -165,6 +168,14 @@ enum Phase {
     Open,
     /// Nothing is taken any more.
     Frozen,
+}
+
+/// An accepted handshake: by which connection its owner speaks, and what the next one has to lie above and to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claimant {
+    attempt: Attempt,
+    nonce: Nonce,
+    link: LinkId,
 }
 
 /// Connections, each with the count of frames that must have been written to it.
@@ -218,6 +229,7 @@ impl Supervisor {
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             round: None,
             base_round: None,
             surveys: BTreeMap::new(),

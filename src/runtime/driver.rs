@@ -73,7 +73,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                         (heir, election) = elect_again(shared, lacked);
                         continue;
                     }
-                    Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow) => Greeted::Ended,
+                    Followed::Ended
+                    | Followed::Refused(Refusal::Leaving | Refusal::Slow | Refusal::Attempt { .. } | Refusal::Taken) => {
+                        Greeted::Ended
+                    }
                     Followed::Foreign => Greeted::Foreign,
                     Followed::Refused(Refusal::Group) => Greeted::OtherGroup,
                     Followed::Refused(why) => {

@@ -13,7 +13,7 @@ use crate::text::Size;
 impl fmt::Display for ToSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hello(Hello { wire, purpose, trust: _, id, attempt }) => {
+            Self::Hello(Hello { wire, purpose, trust: _, id, attempt, nonce: _ }) => {
                 let purpose = match purpose {
                     Purpose::Member => "member",
                     Purpose::Observer => "observer",
@@ -207,6 +207,8 @@ impl fmt::Display for Refusal {
             Self::Protocol(reason) => write!(f, "the client broke the protocol: {reason:?}"),
             Self::Slow => f.write_str("the handshake took too long"),
             Self::Leaving => f.write_str("the supervisor is leaving its office"),
+            Self::Attempt { last } => write!(f, "the attempt cannot follow attempt {}", last.number()),
+            Self::Taken => f.write_str("the id is another instance's"),
         }
     }
 }

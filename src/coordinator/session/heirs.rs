@@ -63,13 +63,18 @@ impl Session {
 mod tests {
     use super::super::tests::{member, welcome};
     use super::*;
-    use crate::ident::{Epoch, Stamp, Token};
+    use crate::ident::{Epoch, Nonce, Stamp, Token};
     use crate::wire::message::{Delta, Entry, Opened, Standing, ToMember, ViewHead, Welcome};
 
     const OTHER: InstanceId = InstanceId::new(3);
 
     fn entry(id: InstanceId) -> Entry {
-        Entry { id, profile: super::super::tests::profile(), standing: Standing::Active }
+        Entry {
+            id,
+            profile: super::super::tests::profile(),
+            standing: Standing::Active,
+            nonce: Nonce::new(id.number()),
+        }
     }
 
     /// A member, 2, of the reign of 1, to which 3 belongs too.

@@ -16,6 +16,7 @@ mod possible;
 mod script;
 mod state;
 mod steps;
+mod strangers;
 mod walk;
 mod world;
 
@@ -95,10 +96,11 @@ enum Fault {
     Pause,
     Deny,
     Lack,
+    Intrude,
 }
 
 impl Fault {
-    const COUNT: usize = Self::Lack as usize + 1;
+    const COUNT: usize = Self::Intrude as usize + 1;
 }
 
 impl Config {

@@ -12,7 +12,7 @@ use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
 use super::world::{lock_name, new_session};
-use crate::ident::{Attempt, Epoch, InstanceId, Kind, Request, Resource, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Nonce, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::frame::Message;
 use crate::wire::message::*;
 
@@ -27,6 +27,11 @@ fn number(chance: &mut Chance) -> u64 {
 
 fn id(chance: &mut Chance) -> InstanceId {
     InstanceId::new(1000 + chance.below(4) as u64)
+}
+
+/// Most of the time that of the id, as in [`Trial::greet`].
+fn nonce(chance: &mut Chance) -> Nonce {
+    Nonce::new([1000, 1001, 1002, 1003, 0, 7][chance.below(6)])
 }
 
 fn forfeit(chance: &mut Chance) -> Forfeit {
@@ -107,6 +112,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             trust: Trust::Open,
             id: id(c),
             attempt: Attempt::new(number(c)),
+            nonce: nonce(c),
         }),
         4..7 => ToSupervisor::Join(Join {
             group: lock_name(u8::from(c.below(30) == 0)).name,
@@ -117,7 +123,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             stopping: c.below(8) == 0,
             profile: profile(c),
         }),
-        7 => ToSupervisor::Names(sort(c), vec![id(c), id(c)]),
+        7 => ToSupervisor::Names(sort(c), vec![(id(c), nonce(c)), (id(c), nonce(c))]),
         8 => ToSupervisor::Departed(id(c), EndReason::Left),
         9 => ToSupervisor::Held(HeldClaim { want: want(c), token: Token::new(number(c)), since: number(c) }),
         10 => {
@@ -150,7 +156,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
 
 fn to_member(chance: &mut Chance) -> ToMember {
     let c = chance;
-    let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active };
+    let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active, nonce: nonce(c) };
     let head = |c: &mut Chance| ViewHead {
         stamp: stamp(c),
         base: Token::new(number(c)),
@@ -378,7 +384,7 @@ fn a_member_bears_whatever_its_supervisor_says() {
                 4 => drop(session.release(request(c))),
                 5 => drop(session.arrive(lock_name(0).name, 2)),
                 6 => drop(session.give_up(request(c))),
-                7 if c.below(4) == 0 => session.rename(id(c)),
+                7 if c.below(4) == 0 => session.rename(id(c), nonce(c)),
                 _ => drop(session.receive(to_member(c))),
             }
         }

@@ -152,6 +152,9 @@ impl World {
                     actions.push(Action::Slice(i));
                 }
                 self.cuts(i, actions);
+                if left(Fault::Intrude) {
+                    self.intrusions(actions);
+                }
             }
         }
     }
@@ -209,12 +212,12 @@ impl World {
         }
         let drained = self.is_drained(i);
         let naive = instance.slept && (!self.config.rules.limit_counts_drained_time || !drained);
-        naive || drained && waited_for.iter().all(|k| self.instances[*k].stopped)
+        naive || drained && waited_for.iter().all(|k| self.is_silent(*k))
     }
 
     /// Whether everybody who is waited for is stopped.
     pub(super) fn is_late(&self, i: u8) -> bool {
-        self.waited_for(i).iter().all(|k| self.instances[*k].stopped)
+        self.waited_for(i).iter().all(|k| self.is_silent(*k))
     }
 
     pub(super) fn mode(action: Action) -> Mode {

@@ -91,6 +91,7 @@ impl World {
             Action::Resume(i, k) => self.pause(i, k, false),
             Action::Judge(n, allows) => self.judge(n, allows),
             Action::Answer(n) => self.answer(n),
+            Action::Intrude(i, how) => self.intrude(i, how),
         }
         let instances = &self.instances;
         self.pipes
@@ -135,6 +136,7 @@ impl World {
             Action::Slice(_) => Fault::Limit,
             Action::Pause(..) => Fault::Pause,
             Action::Judge(_, false) => Fault::Deny,
+            Action::Intrude(..) => Fault::Intrude,
             _ => return,
         };
         self.used[fault as usize] = self.used[fault as usize].saturating_add(1);
@@ -289,6 +291,7 @@ impl World {
                     }
                 }
                 Output::Cut(link) => {
+                    self.note_cut(link);
                     if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link) {
                         pipe.shut_server();
                     }
@@ -328,8 +331,9 @@ impl World {
         };
         if let Some(frame) = self.pipes[k].up.pop_front() {
             let frame = if self.config.wire { super::through_the_wire(frame) } else { frame };
-            if let ToSupervisor::Hello(hello) = &frame
-                && self.at(server).supervisor.as_ref().is_some_and(|supervisor| replaced(supervisor, hello.id))
+            let id = self.at(client).session.id();
+            if frame == ToSupervisor::ClaimsEnd
+                && self.at(server).supervisor.as_ref().is_some_and(|supervisor| replaced(supervisor, id))
             {
                 self.void_promises(client);
             }

@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
 use super::ghost::Ghost;
+use super::strangers::Intrusion;
 use super::{Config, Fault, SEMAPHORE};
-use crate::ident::{InstanceId, Kind, Name, Request, Resource, Tag};
+use crate::ident::{InstanceId, Kind, Name, Nonce, Request, Resource, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
 
 /// One step. The numbers are an instance, then a lock or the attempt that made a connection.
@@ -72,6 +73,8 @@ pub(super) enum Action {
     Judge(u8, bool),
     /// The handler answers this one of the open questions.
     Answer(u8),
+    /// A stranger connects, speaks under the id of this one, and hangs up.
+    Intrude(u8, Intrusion),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +105,8 @@ pub(super) struct Instance {
     pub(super) arrived: u8,
     /// It was stopped while its window was open.
     pub(super) slept: bool,
+    /// How many of its connections in a row were cut before it was told anything, since somebody else has its id.
+    pub(super) cut_off: u8,
     /// The kernel was not asked yet who is there.
     pub(super) uncalled: bool,
     /// Frozen: it closes its listener when everything is written, and then leaves or elects again.
@@ -181,7 +186,12 @@ pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
         label: "".into(),
         payload: [].into(),
     };
-    Session::new(id, lock_name(0).name, profile).with_rules(config.rules)
+    Session::new(id, nonce_of(id), lock_name(0).name, profile).with_rules(config.rules)
+}
+
+/// What the instance with this id proves itself by.
+pub(super) fn nonce_of(id: InstanceId) -> Nonce {
+    Nonce::new(id.number() << 20)
 }
 
 impl Instance {
@@ -212,6 +222,7 @@ impl World {
             acquired: 0,
             arrived: 0,
             slept: false,
+            cut_off: 0,
             uncalled: false,
             retiring: None,
             must_rename: false,
