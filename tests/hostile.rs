@@ -1,5 +1,7 @@
 //! Strangers on the port, and what else cannot be trusted: everybody else goes on undisturbed.
 
+#[path = "hostile/elections.rs"]
+mod elections;
 mod fleet;
 #[path = "hostile/identity.rs"]
 mod identity;

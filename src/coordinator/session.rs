@@ -203,6 +203,11 @@ impl Session {
         self.base
     }
 
+    /// The highest number of a reign that it knows.
+    pub fn highest(&self) -> u64 {
+        self.epoch.number().max(self.base.number())
+    }
+
     /// What it claims.
     pub fn claims(&self) -> &BTreeMap<Request, Claim> {
         &self.claims

@@ -39,6 +39,7 @@ mod succession;
 mod survey;
 mod view;
 mod writes;
+mod yielding;
 
 /// One connection at the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,8 +81,8 @@ pub enum Output {
 pub enum StepDown {
     /// It had forfeited everything itself, and learns it from those it was to supervise.
     Forfeited,
-    /// It must refuse a living member of the reign before: the office belongs to one who need not.
-    MustRefuse,
+    /// It must refuse a living member of the reign before, with this membership: the office belongs to one who need not.
+    MustRefuse(Forfeit),
     /// It was told to stop and did not in time: it leaves the group.
     Stopped,
     /// It has too little of this to take in those who are awaited.
@@ -120,6 +121,11 @@ pub struct Control {
     pub yields: bool,
     /// In whose favour somebody has resigned before: nobody does so twice.
     pub heirs: BTreeSet<InstanceId>,
+    /// For which memberships, which it had to refuse, a winner has left the office before: nobody does so twice.
+    pub yielded: BTreeSet<Forfeit>,
+    /// The highest number that its own member half knows, and whether that has had a closed view.
+    pub known: u64,
+    pub is_member: bool,
 }
 
 /// The supervisor's state. It never outlives the reign.
@@ -154,6 +160,10 @@ pub struct Supervisor {
     mail: mail::Mail,
     asks: asks::Asks,
     stops: commands::Stops,
+    /// Which awaited instances had to be refused before the kernel has answered the roll call.
+    unfit: BTreeSet<InstanceId>,
+    /// The time, in nanoseconds since 1970.
+    clock: u64,
     scarcity: scarcity::Scarcity,
     outputs: Vec<Output>,
 }
@@ -239,6 +249,8 @@ impl Supervisor {
             mail: mail::Mail::default(),
             asks: asks::Asks::default(),
             stops: commands::Stops::default(),
+            unfit: BTreeSet::new(),
+            clock: 0,
             scarcity: scarcity::Scarcity::default(),
             outputs: Vec::new(),
         }

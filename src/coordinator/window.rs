@@ -253,6 +253,11 @@ impl Window {
         self.stranger && !self.witness
     }
 
+    /// Whether the kernel has answered.
+    pub const fn is_called(&self) -> bool {
+        self.called
+    }
+
     /// Whether only the kernel's answer is missing.
     pub fn lacks_only_the_call(&self) -> bool {
         !self.called && self.awaited().next().is_none()

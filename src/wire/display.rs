@@ -108,6 +108,7 @@ impl fmt::Display for ToMember {
             Self::Leave(LeaveSort::Leaving) => f.write_str("leave group"),
             Self::Leave(LeaveSort::Resigning) => f.write_str("leave office"),
             Self::Leave(LeaveSort::ResigningFor(heir)) => write!(f, "leave office to {heir}"),
+            Self::Leave(LeaveSort::ResigningOver(id, _)) => write!(f, "leave office, since {id} has to be refused"),
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
             Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),

@@ -361,6 +361,9 @@ pub enum LeaveSort {
     Resigning,
     /// It stays as a subordinate, and this one is to have the office: a newer version of the program.
     ResigningFor(InstanceId),
+    /// It stays as a subordinate, since it has to refuse this one, which the kernel shows under this tag. No supervisor
+    /// resigns for that again.
+    ResigningOver(InstanceId, Tag),
 }
 
 /// A write to the state.

@@ -96,9 +96,9 @@
 //!   all that have arrived; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
-//! A member whose epoch, token base, token or version of a state is beyond 2^63 is refused with reason 3 after its
-//! ClaimsEnd, and a member closes when its supervisor says such a number: true ones are nanoseconds since 1970, and rise a
-//! little faster.
+//! A client whose epoch, token base, token or version of a state lies more than 2^53 above the supervisor's clock and above
+//! all that the supervisor's own member half knew when it won is refused with reason 3 after its ClaimsEnd. A member closes
+//! when its supervisor says a number beyond 2^63. True ones are nanoseconds since 1970, and rise a little faster.
 //!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
 //! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it. Of two Puts
@@ -254,7 +254,8 @@
 //! before any Go was written.
 //!
 //! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate, 2 it stays and leaves the office to a
-//! newer version of the program, then its id. The end of the connection follows. The others give that one 100 ms to bind
+//! newer version of the program, then its id, 3 it stays, since it has to refuse an awaited member, then its id and tag; no
+//! supervisor resigns over that membership again. The end of the connection follows. The others give that one 100 ms to bind
 //! the port before they try, unless its presence ends, and no supervisor resigns in its favour again.
 //!
 //! **82 Ping**: u64. To a member of the newest version, before the office is left to it: it is to show that it runs. Pong

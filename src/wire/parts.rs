@@ -394,6 +394,11 @@ impl Part for LeaveSort {
                 to.u8(2);
                 heir.put(to);
             }
+            Self::ResigningOver(id, tag) => {
+                to.u8(3);
+                id.put(to);
+                tag.put(to);
+            }
         }
     }
 
@@ -402,6 +407,7 @@ impl Part for LeaveSort {
             0 => Ok(Self::Leaving),
             1 => Ok(Self::Resigning),
             2 => Part::take(from).map(Self::ResigningFor),
+            3 => Ok(Self::ResigningOver(Part::take(from)?, Part::take(from)?)),
             other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
         }
     }

@@ -73,7 +73,7 @@ impl Case {
 }
 
 /// Says this, hangs up, and hears what the supervisor has to say to that.
-fn say_and_hang_up(port: u16, words: &[u8]) -> Vec<ToMember> {
+pub(super) fn say_and_hang_up(port: u16, words: &[u8]) -> Vec<ToMember> {
     let mut stream = connect(port);
     stream.write_all(words).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();

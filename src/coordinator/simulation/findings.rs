@@ -140,11 +140,11 @@ fn the_id_of_a_holder_is_taken_over_by_nobody_without_its_nonce() {
 /// 2 wins and waits for 1, which holds the lock.
 #[test]
 fn an_awaited_id_is_taken_over_by_nobody_without_its_nonce() {
-    for says in [Says::Newcomer, Says::Survivor] {
+    for (says, violation) in [(Says::Newcomer, "CAME BACK"), (Says::Survivor, "TWO HOLDERS")] {
         needs(
             OPEN_TO_STRANGERS,
             |rules| rules.takeover_needs_the_nonce = false,
-            "TWO HOLDERS",
+            violation,
             |script| {
                 script.all(&[Kill(0), Receive(2), Elect(2), Probe(2), Acquire(2, 0)]);
                 script.act(Intrude(1, Intrusion { attempt: Number::Next, says }));

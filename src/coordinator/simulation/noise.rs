@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::numbers;
 use super::super::supervisor::fuzzing::{self, Done, Trial};
 use super::super::supervisor::{Control, LinkId, Supervisor};
 use super::super::window::RollCall;
@@ -21,6 +22,9 @@ fn number(chance: &mut Chance) -> u64 {
     match chance.below(40) {
         0 => u64::MAX,
         1 => u64::MAX - (1 << 32),
+        2 => numbers::END - (1 << 22) + chance.below(3) as u64,
+        3 => numbers::BELIEF - 1 + chance.below(3) as u64,
+        4 => numbers::LAST,
         n => n as u64 % 5,
     }
 }
@@ -206,6 +210,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         31 => ToMember::Failed(request(c), "".into()),
         32 => ToMember::Command(order(c)),
         33 if c.below(9) == 0 => ToMember::Evicted,
+        26 => ToMember::Leave(LeaveSort::ResigningOver(id(c), Tag::new(number(c)))),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -283,6 +288,7 @@ fn run(seed: u64, has_manners: bool) -> Done {
             8 => supervisor.called(roll.clone()),
             9 => supervisor.judged(question, [Ok(()), Err("".into())][c.below(2)].clone()),
             10 => supervisor.handled(question, [Ok(said(c)), Err("".into())][c.below(2)].clone()),
+            12 => supervisor.set_time(number(c)),
             11 if has_manners => supervisor.written(link, u64::MAX),
             _ if has_manners => supervisor.frame(link, proper(c)),
             _ => supervisor.frame(link, to_supervisor(c)),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::super::session::Effect;
 use super::super::supervisor::{Control, Lack, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
+use super::strangers::FAKED;
 use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
 use super::{Clock, Fault, PERMITS, SEMAPHORE};
 use crate::ident::InstanceId;
@@ -92,6 +93,7 @@ impl World {
             Action::Judge(n, allows) => self.judge(n, allows),
             Action::Answer(n) => self.answer(n),
             Action::Intrude(i, how) => self.intrude(i, how),
+            Action::Foreign => self.foreign_hello(),
         }
         let instances = &self.instances;
         self.pipes
@@ -137,6 +139,7 @@ impl World {
             Action::Pause(..) => Fault::Pause,
             Action::Judge(_, false) => Fault::Deny,
             Action::Intrude(..) => Fault::Intrude,
+            Action::Foreign => Fault::Foreign,
             _ => return,
         };
         self.used[fault as usize] = self.used[fault as usize].saturating_add(1);
@@ -199,6 +202,9 @@ impl World {
             control: Control {
                 yields: config.succession,
                 heirs: instance.session.heirs().clone(),
+                yielded: instance.session.yielded().clone(),
+                known: instance.session.highest(),
+                is_member: !instance.session.is_fresh(),
                 judges: config.judges,
                 answers: config.errands > 0,
                 ..Control::default()
@@ -229,7 +235,8 @@ impl World {
         let roll = if self.config.listing {
             let shown = |instance: &Instance| instance.membership.map(|id| (id, instance.tags.clone()));
             let shown = self.instances.iter().filter_map(shown);
-            RollCall::Everyone(shown.flat_map(|(id, tags)| tags.into_iter().map(move |tag| (id, tag))).collect())
+            let shown = shown.flat_map(|(id, tags)| tags.into_iter().map(move |tag| (id, tag)));
+            RollCall::Everyone(shown.chain(self.faked()).collect())
         } else {
             RollCall::Somebody(self.is_somebody_else(i))
         };
@@ -266,6 +273,7 @@ impl World {
                 };
                 let adopted = supervisor.state().stamp();
                 supervisor.close(clock);
+                self.yields = 0;
                 self.ghost_close(&supervisor);
                 self.state_adopted(&supervisor, adopted);
             }
@@ -296,7 +304,10 @@ impl World {
                         pipe.shut_server();
                     }
                 }
-                Output::StepDown(_) => self.at(i).retiring = Some(Retiring::Stays),
+                Output::StepDown(why) => {
+                    self.note_yield(i, why);
+                    self.at(i).retiring = Some(Retiring::Stays);
+                }
                 Output::Judge(number, entry, frame) => self.policy_asked(i, number, entry.id, &frame),
                 Output::Handle(number, entry, bytes) => self.handler_asked(i, &supervisor, number, entry.id, &bytes),
             }
@@ -395,7 +406,7 @@ impl World {
         };
         waited.retain(over);
         self.at(i).supervisor = Some(supervisor);
-        for id in waited {
+        for id in waited.into_iter().filter(|id| *id != FAKED) {
             self.no_witness(id);
             self.excuse(id);
             self.ghost_excuse_waits(owner(id) as u8);

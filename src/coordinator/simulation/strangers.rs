@@ -1,11 +1,15 @@
 //! Strangers on the port: they know every id and every number but the nonces, speak under the ids of others, and hang up.
 
-use super::super::supervisor::LinkId;
+use super::super::supervisor::{LinkId, StepDown};
 use super::world::{Action, World, lock_name, nonce_of};
 use super::{Config, EVERYTHING, Fault, explore};
-use crate::ident::{Attempt, Nonce, Token};
+use crate::ident::{Attempt, InstanceId, Nonce, Tag, Token};
 use crate::wire::WIRE_VERSION;
-use crate::wire::message::{Hello, Join, NameSort, Purpose, ToSupervisor, Trust};
+use crate::wire::message::{Forfeit, Hello, Join, NameSort, Purpose, ToSupervisor, Trust};
+
+/// The id of a membership that a stranger has faked, and the slot that stands for it.
+pub(super) const FAKED: InstanceId = InstanceId::new(u64::MAX);
+pub(super) const NOBODY: usize = usize::MAX;
 
 /// What a stranger says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +114,40 @@ impl World {
         self.supervise(server, |supervisor| supervisor.ended(link, false));
     }
 
+    /// The membership that nobody has.
+    pub(super) fn faked(&self) -> Option<Forfeit> {
+        self.config.faked.then_some((FAKED, Tag::new(7)))
+    }
+
+    pub(super) fn foreign_hello(&mut self) {
+        let Some(server) = self.port else { return };
+        let hello = Hello {
+            wire: WIRE_VERSION + 1,
+            purpose: Purpose::Member,
+            trust: Trust::Open,
+            id: FAKED,
+            attempt: Attempt::new(1),
+            nonce: Nonce::new(7),
+        };
+        self.links += 1;
+        let link = LinkId(self.links);
+        self.supervise(server, |supervisor| {
+            supervisor.connected(link);
+            supervisor.frame(link, ToSupervisor::Hello(hello));
+            supervisor.ended(link, false);
+        });
+    }
+
+    /// The office is left. For one membership nobody does so twice, so that each does so once at most before a window closes.
+    pub(super) fn note_yield(&mut self, i: u8, why: StepDown) {
+        let StepDown::MustRefuse(membership) = why else { return };
+        self.at(i).session.yielded_for(membership);
+        self.yields += 1;
+        if self.yields > self.config.slots {
+            self.fail(format!("YIELDS AGAIN: the office was left {} times for one membership", self.yields));
+        }
+    }
+
     /// The supervisor cuts a connection: if it is the one that its owner uses, somebody else has the owner's id.
     pub(super) fn note_cut(&mut self, link: LinkId) {
         let Some(k) = self.pipes.iter().position(|pipe| pipe.link == link) else { return };
@@ -122,7 +160,7 @@ impl World {
 
     /// Whether nothing of this one reaches the supervisor, however long that lasts.
     pub(super) fn is_silent(&self, k: usize) -> bool {
-        self.instances[k].stopped || self.instances[k].cut_off >= 3
+        k == NOBODY || self.instances[k].stopped || self.instances[k].cut_off >= 3
     }
 }
 
@@ -142,4 +180,20 @@ fn strangers_speak_under_the_ids_of_others_where_the_kernel_cannot_list_who_is_t
         (Fault::GiveUp, 0),
     ]);
     explore("strangers, portable", config, 15_000);
+}
+
+const FOREIGN: Config = Config { slots: 4, locks: 1, faked: true, late_call: true, ..EVERYTHING }
+    .with(&[(Fault::Foreign, 40), (Fault::Kill, 4)]);
+
+#[test]
+fn a_stranger_of_another_wire_version_says_hello_all_the_time_while_everything_happens() {
+    explore("foreign", FOREIGN, 15_000);
+}
+
+#[test]
+fn without_a_memory_the_office_is_left_again_and_again() {
+    let mut config = FOREIGN;
+    config.rules.yields_once = false;
+    let found = super::walk::find(config, 1, 20_000).expect("a violation");
+    assert!(found.what.starts_with("YIELDS AGAIN"), "{}", found.what);
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
 use super::ghost::Ghost;
-use super::strangers::Intrusion;
+use super::strangers::{FAKED, Intrusion};
 use super::{Config, Fault, SEMAPHORE};
 use crate::ident::{InstanceId, Kind, Name, Nonce, Request, Resource, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
@@ -75,6 +75,8 @@ pub(super) enum Action {
     Answer(u8),
     /// A stranger connects, speaks under the id of this one, and hangs up.
     Intrude(u8, Intrusion),
+    /// A stranger says hello under the faked membership, in another wire version.
+    Foreign,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,8 @@ pub(super) struct World {
     pub(super) links: u64,
     pub(super) tags: u64,
     pub(super) reigns: u64,
+    /// How often the office was left since a window has closed for members that had to be refused.
+    pub(super) yields: usize,
     /// How the last reign ended: by a resignation.
     pub(super) resigned: bool,
     /// Who has heard of which heirs.
@@ -236,6 +240,7 @@ impl World {
             links: 0,
             tags: 0,
             reigns: 0,
+            yields: 0,
             resigned: false,
             heard_of: BTreeSet::new(),
             ghost: Ghost::new(config.slots),
@@ -291,11 +296,14 @@ impl World {
 
     /// The kernel has closed the presence of this id.
     pub(super) fn is_gone(&self, id: InstanceId) -> bool {
-        self.instances[owner(id)].presence != Some(id)
+        id != FAKED && self.instances[owner(id)].presence != Some(id)
     }
 
     /// The kernel has closed every membership of this id that the supervisor knows of.
     pub(super) fn is_membership_gone(&self, supervisor: &Supervisor, id: InstanceId) -> bool {
+        if id == FAKED {
+            return false;
+        }
         let owner = &self.instances[owner(id)];
         owner.membership != Some(id) || !supervisor.shown(id).iter().any(|tag| owner.tags.contains(tag))
     }

@@ -171,6 +171,8 @@ pub(crate) fn run(data: &[u8]) -> Done {
             5 => trial.supervisor.membership_gone(id),
             6 => trial.supervisor.time(Duration::from_secs(1), yes),
             7 if of < 8 => trial.supervisor.freeze(LeaveSort::Resigning),
+            // A time in milliseconds, of which the highest are beyond all numbers.
+            7 if of < 72 => trial.supervisor.set_time(1 << (of - 8)),
             7 => trial.supervisor.called(RollCall::Somebody(yes)),
             8 => {
                 let verdict = if yes { Ok(()) } else { Err("no".into()) };

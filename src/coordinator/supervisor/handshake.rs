@@ -3,7 +3,7 @@
 use super::super::numbers;
 use super::super::registry::Place;
 use super::super::submission::Submission;
-use super::{Link, LinkId, LinkState, Output, Phase, StepDown, Supervisor, WIRE_VERSION};
+use super::{Link, LinkId, LinkState, Output, Phase, Supervisor, WIRE_VERSION};
 use crate::ident::{InstanceId, Stamp};
 use crate::wire::chunk_ids;
 use crate::wire::message::{Hello, Join, NameSort, Opened, Order, Purpose, Refusal, ToMember};
@@ -14,10 +14,7 @@ impl Supervisor {
         if hello.wire != WIRE_VERSION {
             let refusal = Refusal::Wire { supervisor: WIRE_VERSION, client: hello.wire };
             self.refuse(link, refusal);
-            if matches!(&self.phase, Phase::Window(w) if w.awaited().chain(w.unnamed()).any(|awaited| awaited == id)) {
-                self.step_down(StepDown::MustRefuse);
-            }
-            return;
+            return self.yield_to(id);
         }
         let by_itself = !self.rules.effects_follow_the_handshake && hello.purpose == Purpose::Member;
         if by_itself && !self.take_over_by_hello(link, &hello) {
@@ -53,10 +50,15 @@ impl Supervisor {
             return;
         }
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get(&link) else { return };
-        if !numbers::are_credible(&join, &submission.held) {
-            return self.refuse(link, Refusal::Protocol("number beyond all that a reign can have".into()));
-        }
         let is_fresh = join.stamp == Stamp::default();
+        if !numbers::are_within(self.believed(link), &join, &submission.held) {
+            self.refuse(link, Refusal::Protocol("number beyond all that this supervisor can believe".into()));
+            if !is_fresh && !self.settings.control.is_member {
+                // The others may know what this one cannot.
+                self.yield_to(id);
+            }
+            return;
+        }
         if self.stops.was_evicted(id) || self.stops.is_being_evicted(id) {
             // Its connection had ended before it could read so.
             self.send(link, ToMember::Evicted);

@@ -54,7 +54,7 @@ impl Supervisor {
             if self.nonce_of(id, is_fresh).is_some_and(|known| known != nonce) {
                 return if self.is_window_open() { refused(Refusal::Taken) } else { Err(ToMember::Forfeited) };
             }
-            if is_fresh && self.registry.get(id).is_none() && self.registry.was_evicted(id) {
+            if is_fresh && self.rules.new_id && self.registry.get(id).is_none() && self.registry.was_evicted(id) {
                 return Err(ToMember::Forfeited);
             }
         }

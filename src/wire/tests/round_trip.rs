@@ -225,7 +225,12 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 }
 
 fn leave() -> impl Strategy<Value = LeaveSort> {
-    prop_oneof![Just(LeaveSort::Leaving), Just(LeaveSort::Resigning), id().prop_map(LeaveSort::ResigningFor)]
+    prop_oneof![
+        Just(LeaveSort::Leaving),
+        Just(LeaveSort::Resigning),
+        id().prop_map(LeaveSort::ResigningFor),
+        forfeit().prop_map(|(id, tag)| LeaveSort::ResigningOver(id, tag))
+    ]
 }
 
 fn to_member() -> impl Strategy<Value = ToMember> {

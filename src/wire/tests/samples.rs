@@ -173,6 +173,7 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Leave(LeaveSort::Leaving),
         M::Leave(LeaveSort::Resigning),
         M::Leave(LeaveSort::ResigningFor(OTHER)),
+        M::Leave(LeaveSort::ResigningOver(OTHER, Tag::new(0x41))),
         M::Ping(1),
         M::Pong(2),
         M::Forfeits(vec![(OTHER, Tag::new(0x41))]),
