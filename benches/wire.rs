@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use bellwether::ident::{Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Token};
+use bellwether::ident::{Epoch, InstanceId, Kind, Name, Nonce, Request, Resource, Stamp, Token};
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, Message};
 use bellwether::wire::message::{Entry, Join, Mode, NameSort, Profile, Standing, ToMember, ToSupervisor, Want};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -44,13 +44,14 @@ fn join() -> Vec<ToSupervisor> {
         stopping: false,
         profile: profile(),
     };
-    let ids = (0..64).map(InstanceId::new).collect();
+    let ids = (0..64).map(|n| (InstanceId::new(n), Nonce::new(n))).collect();
     vec![ToSupervisor::Join(join), ToSupervisor::Names(NameSort::Known, ids)]
 }
 
 /// What a newcomer to a group of 64 is sent.
 fn entries() -> Vec<ToMember> {
-    let entry = |n| Entry { id: InstanceId::new(n), profile: profile(), standing: Standing::Active };
+    let entry =
+        |n| Entry { id: InstanceId::new(n), profile: profile(), standing: Standing::Active, nonce: Nonce::new(n) };
     vec![ToMember::Entries((0..64).map(entry).collect())]
 }
 

@@ -115,6 +115,10 @@ pub enum Event {
     Evicted,
     /// The supervisor port cannot be used at the moment; the election goes on.
     PortUnusable(crate::PortReason),
+    /// This instance was supervisor, and its reign has failed a second time within a minute, since its own state could not be
+    /// trusted: that is a fault of the library or of a client that lies. The instance keeps what it holds and goes on, and
+    /// leaves the office to others for a while. The log says what was wrong.
+    FailStop,
     /// The receiver was too slow; this many events were dropped before this one. See [`crate::Instance::events`] for how
     /// much it may lag behind.
     Missed(u64),
@@ -176,6 +180,7 @@ impl fmt::Debug for Event {
             }
             Self::Command(command) => f.debug_tuple("Command").field(command).finish(),
             Self::Evicted => f.write_str("Evicted"),
+            Self::FailStop => f.write_str("FailStop"),
             Self::PortUnusable(reason) => f.debug_tuple("PortUnusable").field(reason).finish(),
             Self::Missed(count) => f.debug_tuple("Missed").field(count).finish(),
         }

@@ -270,7 +270,7 @@ impl Group {
         let grown = endpoint::raise::grow_at_once();
         let (id, presence) = shared::new_presence(&settings)?;
         let profile = self.profile(presence.udp_port());
-        let session = Session::new(id, self.name, profile);
+        let session = Session::new(id, shared::new_nonce(), self.name, profile);
         let shared = Arc::new(Shared::new(settings, session, Some(presence)));
         let driver = {
             let shared = shared.clone();
@@ -295,7 +295,8 @@ impl Group {
         let settings = self.settings(Purpose::Observer)?;
         let profile = self.profile(0);
         let id = crate::ident::InstanceId::new(clock::chance());
-        Observer::start(Arc::new(Shared::new(settings, Session::new(id, self.name, profile).observing(), None)))
+        let session = Session::new(id, shared::new_nonce(), self.name, profile);
+        Observer::start(Arc::new(Shared::new(settings, session.observing(), None)))
     }
 
     /// The supervisor port that this group uses.

@@ -111,6 +111,40 @@ impl fmt::Display for Tag {
     }
 }
 
+/// What proves that a Hello is of the instance that its id names: a random number that the instance chooses together with
+/// the id. It travels to members and to supervisors, and is shown to nobody else: it has no `Display`, and `Debug` hides it.
+///
+/// The instance chooses it, and no Welcome carries it: an instance whose Welcome was lost with its connection has to prove
+/// who it is as well. Zero is the nonce that is not known.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nonce(u64);
+
+impl Nonce {
+    /// The nonce that is not known. No instance has it.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// The nonce with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number behind the nonce.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The nonce, unless it is the one that is not known.
+    pub const fn known(self) -> Option<Self> {
+        if self.0 == 0 { None } else { Some(self) }
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce(..)")
+    }
+}
+
 /// A fencing token: one number per grant, rising across all grants of a group, reigns included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(u64);
@@ -190,6 +224,10 @@ impl fmt::Display for Ticket {
 pub struct Attempt(u64);
 
 impl Attempt {
+    /// How far an attempt may lie above the last one that a supervisor accepted. An instance raises its number by one per
+    /// connection, so that no instance comes near this within a reign.
+    pub const STRIDE: u64 = 1 << 20;
+
     /// The attempt with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
@@ -200,9 +238,14 @@ impl Attempt {
         self.0
     }
 
-    /// The attempt after this one.
+    /// The attempt after this one; the last one follows itself.
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Whether this attempt may follow that one: it lies above it, and not more than [`Attempt::STRIDE`].
+    pub const fn may_follow(self, last: Self) -> bool {
+        self.0 > last.0 && self.0 - last.0 <= Self::STRIDE
     }
 }
 

@@ -1,6 +1,10 @@
 //! Strangers on the port, and what else cannot be trusted: everybody else goes on undisturbed.
 
+#[path = "hostile/elections.rs"]
+mod elections;
 mod fleet;
+#[path = "hostile/identity.rs"]
+mod identity;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bellwether::ident::{Kind, Request, Resource, Stamp};
+use bellwether::ident::{Attempt, Kind, Nonce, Request, Resource, Stamp};
 use bellwether::wire::WIRE_VERSION;
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANCE, LIMIT_BEFORE_TRUST};
 use bellwether::wire::message::{Mode, NameSort, ToMember, ToSupervisor, Want};
@@ -67,7 +71,7 @@ fn b3_a_survivor_that_is_answered_at_the_door_can_be_granted_things_afterwards()
     joining.process.stop();
     let mut stream = connect(fleet.port);
     let stamp = Stamp { epoch: Epoch::new(1), n: 1 };
-    let names = ToSupervisor::Names(NameSort::Known, vec![id]);
+    let names = ToSupervisor::Names(NameSort::Known, vec![(id, Nonce::new(7))]);
     stream.write_all(&encoded(&[hello(7, 1), join_from(&fleet.group, stamp), names, ToSupervisor::ClaimsEnd])).unwrap();
     joining.process.resume();
     fleet.joined(joining);
@@ -109,7 +113,7 @@ fn the_office_begins_when_everyone_has_been_told_of_the_reign() {
             unreachable!("it is a join");
         };
         join.profile.payload = vec![7; 4096].into();
-        let names = ToSupervisor::Names(NameSort::Known, ids.to_vec());
+        let names = ToSupervisor::Names(NameSort::Known, ids.map(|id| (id, Nonce::new(id.number()))).to_vec());
         let words = [hello(id.number(), 1), ToSupervisor::Join(join), names, ToSupervisor::ClaimsEnd];
         (&deaf).write_all(&encoded(&words)).unwrap();
         deaf

@@ -6,7 +6,7 @@
 //! supervisor), [`handshakes`] (how long it may take over that), [`window`] (what a new supervisor waits for, and how it judges what was brought), [`registry`] (who is
 //! there), [`numbers`] (its epoch and its tokens), [`supervisor`] (the machine that ties them together), [`grants`] (who
 //! holds what), [`barriers`] (who waits for whom), [`state`] (the values that everybody has a copy of), [`election`] (how
-//! one instance races for the port).
+//! one instance races for the port), [`setbacks`] (how it goes on when its own reign fails).
 
 #![allow(clippy::exhaustive_enums, reason = "hidden from users; the runtime must answer every case")]
 
@@ -18,6 +18,7 @@ pub mod numbers;
 pub mod registry;
 pub mod rules;
 pub mod session;
+pub mod setbacks;
 #[cfg(test)]
 mod simulation;
 pub mod state;

@@ -20,11 +20,15 @@
 //!
 //! # Numbers that cannot be
 //!
-//! One absurd number would otherwise be the last: nothing rises above the highest. Bounds that move with the clock would
-//! refuse survivors with true numbers when the clock was set back by years, so the bound is a fixed one, [`END`], which
-//! true numbers reach in the year 2262. Whoever brings a number beyond it has broken the protocol, a member as well as a
-//! supervisor. A number below it is believed, also a wrong one: that moves the group's tokens into the future, where
-//! they go on rising, and leaves room for 2^40 steps unless it was chosen to leave none.
+//! One absurd number would otherwise be the last: nothing rises above the highest. So a winner believes others only up to
+//! [`BELIEF`] above its clock, or above the highest number that its own member half knows, if that is more: a group whose
+//! clock was set back goes on above the numbers that it had. A client that brings more is refused. A winner that knows
+//! nothing and whose clock is wrong would refuse the survivors of a true group that way: it leaves the office to them.
+//!
+//! So one reign raises the numbers by at most [`BELIEF`], and they reach the end, 2^63, no sooner than in the year 2262, or
+//! after 800 reigns with a liar in each. A reign begins at [`LAST`] at the latest, which leaves it room for 2^40 tokens; beyond that
+//! numbers rise by one from reign to reign, and stop at the end. A supervisor that names a number beyond the end has broken
+//! the protocol.
 
 use crate::ident::{Epoch, InstanceId, Token};
 use crate::wire::message::{HeldClaim, Join, ToMember, ViewHead};
@@ -35,12 +39,33 @@ pub const STEP: u64 = 1 << 20;
 /// No epoch, base or token lies beyond this.
 pub const END: u64 = 1 << 63;
 
+/// Above this a new reign rises by no more than it has to.
+pub const LAST: u64 = END - (1 << 40);
+
+/// How far above what a winner knows a number is believed: in nanoseconds, 104 days.
+pub const BELIEF: u64 = 1 << 53;
+
+/// The highest number that a winner believes. `clock` is in nanoseconds since 1970, `known` the highest number that the
+/// winner's own member half knows.
+pub fn believed(clock: u64, known: u64) -> u64 {
+    usable(clock).max(known).saturating_add(BELIEF).min(END)
+}
+
+/// The clock, unless it is beyond all numbers, and so broken.
+const fn usable(clock: u64) -> u64 {
+    if clock <= LAST { clock } else { 0 }
+}
+
+/// A number above this one, if there is any: by a step, or near the end by as much as there is room for.
+fn above(number: u64, step: u64) -> u64 {
+    let far = number.saturating_add(step);
+    if far <= LAST { far } else { number.saturating_add(1).max(LAST).min(END) }
+}
+
 /// The numbers of a new reign, above the highest ones that anybody brings. `clock` is in nanoseconds since 1970.
 pub fn next(epoch: Epoch, base: Token, step: u64, clock: u64) -> (Epoch, Token) {
-    // A clock that is beyond the end of all numbers is broken.
-    let clock = if clock <= END { clock } else { 0 };
-    let base = base.number().saturating_add(step).max(clock);
-    let epoch = epoch.number().saturating_add(1).max(base);
+    let base = above(base.number(), step).max(usable(clock));
+    let epoch = above(epoch.number(), 1).max(base);
     (Epoch::new(epoch), Token::new(base))
 }
 
@@ -51,18 +76,19 @@ pub fn next(epoch: Epoch, base: Token, step: u64, clock: u64) -> (Epoch, Token) 
 /// group restarts, so that the epochs of a rising clock rise.
 pub fn own(epoch: Epoch, winner: InstanceId) -> Epoch {
     let own = (epoch.number() & !OWN_BITS) | (winner.number() & OWN_BITS);
-    Epoch::new(if own < epoch.number() { own.saturating_add(OWN_BITS + 1) } else { own })
+    let own = if own < epoch.number() { own.saturating_add(OWN_BITS + 1) } else { own };
+    Epoch::new(own.min(END))
 }
 
 /// The bits of an epoch that are the winner's.
 const OWN_BITS: u64 = 0xffff;
 
-/// Whether a member can have these numbers.
-pub fn are_credible(join: &Join, held: &[HeldClaim]) -> bool {
+/// Whether what a client brings lies within what is [`believed`].
+pub fn are_within(believed: u64, join: &Join, held: &[HeldClaim]) -> bool {
     let epochs = [join.epoch, join.stamp.epoch, join.state.epoch];
-    epochs.iter().all(|epoch| epoch.number() <= END)
-        && join.base.number() <= END
-        && held.iter().all(|claim| claim.token.number() <= END)
+    epochs.iter().all(|epoch| epoch.number() <= believed)
+        && join.base.number() <= believed
+        && held.iter().all(|claim| claim.token.number() <= believed)
 }
 
 /// Whether a supervisor can say these numbers.
@@ -92,13 +118,47 @@ mod tests {
             (2 * STEP, 5, 9, (2 * STEP + 1, STEP + 5)),
             // Set back by fifty years.
             (NOW + 3, NOW + 8, 0, (NOW + 8 + STEP, NOW + 8 + STEP)),
-            // The same with hardly any room, and by a clock that is nonsense.
-            (END, END, NOW, (END + STEP, END + STEP)),
+            // By a clock that is nonsense.
             (7, NOW, u64::MAX, (NOW + STEP, NOW + STEP)),
-            (u64::MAX, u64::MAX, NOW, (u64::MAX, u64::MAX)),
+            (7, NOW, LAST + 1, (NOW + STEP, NOW + STEP)),
+            // With hardly any room, and with none.
+            (LAST - 1, LAST - 1, NOW, (LAST, LAST)),
+            (LAST, LAST, NOW, (LAST + 1, LAST + 1)),
+            (END - 1, END - 1, NOW, (END, END)),
+            (END, END, NOW, (END, END)),
+            (u64::MAX, u64::MAX, NOW, (END, END)),
         ] {
             let (epoch, base) = next(Epoch::new(epoch), Token::new(base), STEP, clock);
             assert_eq!((epoch.number(), base.number()), expected);
         }
+    }
+
+    #[test]
+    fn a_winner_believes_as_much_as_it_knows_and_a_little_more() {
+        for (clock, known, most) in [
+            (NOW, 0, NOW + BELIEF),
+            (0, NOW, NOW + BELIEF),
+            (NOW, NOW + 5, NOW + 5 + BELIEF),
+            (u64::MAX, NOW, NOW + BELIEF),
+            (NOW, END, END),
+            (0, 0, BELIEF),
+        ] {
+            assert_eq!(believed(clock, known), most);
+        }
+    }
+
+    #[test]
+    fn liars_need_hundreds_of_reigns_to_use_the_numbers_up_and_the_group_goes_on_then() {
+        let (mut epoch, mut base) = (Epoch::new(NOW), Token::new(NOW));
+        let mut reigns = 0;
+        for _ in 0..2000 {
+            let most = believed(NOW, epoch.number().max(base.number()));
+            let (last, brought) = ((epoch, base), Token::new(most));
+            (epoch, base) = next(epoch.max(Epoch::new(most)), brought, STEP, NOW);
+            epoch = own(epoch, InstanceId::new(0xffff));
+            assert!((epoch, base) >= last && epoch.number() <= END && base.number() <= END);
+            reigns += u32::from(base.number() < LAST);
+        }
+        assert!(reigns > 800, "{reigns}");
     }
 }

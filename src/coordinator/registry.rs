@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::supervisor::LinkId;
-use crate::ident::{InstanceId, Stamp};
+use crate::ident::{InstanceId, Nonce, Stamp};
 use crate::wire::message::{Delta, EndReason, Entry, Profile, Standing};
 
 /// The table. Every change of it makes a new view.
@@ -24,6 +24,8 @@ pub struct Registry {
 pub struct Member {
     /// What it told of itself.
     pub profile: Profile,
+    /// What its next Hello proves itself by.
+    pub nonce: Nonce,
     /// Where it stands.
     pub place: Place,
 }
@@ -77,6 +79,11 @@ impl Registry {
         self.ended.iter().filter(|(n, ..)| is_later(*n)).map(|(_, id, reason)| (*id, *reason)).collect()
     }
 
+    /// Whether this instance was given up while it lived, as far as it is remembered.
+    pub fn was_evicted(&self, id: InstanceId) -> bool {
+        self.ended.iter().any(|(_, ended, reason)| (*ended, *reason) == (id, EndReason::Evicted))
+    }
+
     /// How many instances there are, in whatever place.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -98,9 +105,9 @@ impl Registry {
     }
 
     /// Puts an instance in a place; its profile replaces what was known.
-    pub fn put(&mut self, id: InstanceId, profile: Profile, place: Place) {
+    pub fn put(&mut self, id: InstanceId, nonce: Nonce, profile: Profile, place: Place) {
         self.count(place, 1);
-        if let Some(before) = self.members.insert(id, Member { profile, place }) {
+        if let Some(before) = self.members.insert(id, Member { profile, nonce, place }) {
             self.count(before.place, -1);
         }
     }
@@ -182,7 +189,7 @@ fn entry(id: InstanceId, member: &Member) -> Entry {
         _ if member.profile.paused => Standing::Paused,
         _ => Standing::Active,
     };
-    Entry { id, profile: member.profile.clone(), standing }
+    Entry { id, profile: member.profile.clone(), standing, nonce: member.nonce }
 }
 
 #[cfg(test)]
@@ -221,7 +228,7 @@ mod tests {
                 let before = registry.stamp();
                 prop_assert_eq!(registry.is_anybody_aside(), registry.iter().any(|(_, m)| matches!(m.place, Place::Aside(_))));
                 prop_assert_eq!(registry.is_anybody_parked(), registry.iter().any(|(_, m)| matches!(m.place, Place::Parked(_))));
-                registry.put(id, profile(pid), place);
+                registry.put(id, Nonce::new(number), profile(pid), place);
                 if !matches!(place, Place::Parked(_)) {
                     let delta = registry.change(&[id], Vec::new());
                     prop_assert_eq!(delta.stamp, Stamp { n: before.n + 1, ..before });
@@ -249,7 +256,7 @@ mod tests {
     #[test]
     fn a_newcomer_that_nobody_was_told_of_is_in_no_view() {
         let mut registry = Registry::default();
-        registry.put(InstanceId::new(1), profile(1), Place::Parked(LinkId(1)));
+        registry.put(InstanceId::new(1), Nonce::new(1), profile(1), Place::Parked(LinkId(1)));
         assert!(registry.view().is_empty() && registry.len() == 1);
     }
 
@@ -257,7 +264,7 @@ mod tests {
     fn a_member_without_connection_stands_aside_even_if_it_is_paused() {
         let mut registry = Registry::default();
         let paused = Profile { paused: true, ..profile(1) };
-        registry.put(InstanceId::new(1), paused, Place::Here(LinkId(1)));
+        registry.put(InstanceId::new(1), Nonce::new(1), paused, Place::Here(LinkId(1)));
         assert_eq!(registry.view()[0].standing, Standing::Paused);
         registry.move_to(InstanceId::new(1), Place::Aside(Duration::ZERO));
         assert_eq!(registry.view()[0].standing, Standing::Aside);

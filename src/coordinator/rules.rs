@@ -17,6 +17,14 @@ pub struct Rules {
     pub end_is_not_death: bool,
     /// The entry belongs to the highest attempt; frames and ends of other connections are ignored.
     pub highest_attempt: bool,
+    /// What is said before a handshake is accepted affects the connection alone on which it is said.
+    pub effects_follow_the_handshake: bool,
+    /// An id that somebody has is taken over only with the nonce of its owner.
+    pub takeover_needs_the_nonce: bool,
+    /// No winner leaves the office for a membership for which one has before.
+    pub yields_once: bool,
+    /// Numbers are believed only a little beyond what the winner knows.
+    pub numbers_are_bounded: bool,
     /// Nothing is granted before `Opened` was written to everyone accounted for.
     pub two_step_opening: bool,
     /// Newcomers are welcomed when every survivor was written `Opened`.
@@ -81,6 +89,10 @@ impl Rules {
         aside_keeps_claims: true,
         end_is_not_death: true,
         highest_attempt: true,
+        effects_follow_the_handshake: true,
+        takeover_needs_the_nonce: true,
+        yields_once: true,
+        numbers_are_bounded: true,
         two_step_opening: true,
         newcomers_come_second: true,
         new_id: true,

@@ -16,11 +16,11 @@ pub use self::replica::Replica;
 use self::survey::Surveys;
 use super::numbers;
 use super::rules::Rules;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Stamp, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Nonce, Request, Stamp, Token};
 use crate::wire::message::{
-    EndReason, Entry, Forfeit, Hello, Join, NameSort, Order, Profile, Purpose, ToMember, ToSupervisor, Trust,
+    EndReason, Entry, Forfeit, Hello, Join, NameSort, Order, Profile, Purpose, Refusal, ToMember, ToSupervisor, Trust,
 };
-use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_ids};
+use crate::wire::{WIRE_VERSION, chunk_forfeits, chunk_names};
 
 mod arrivals;
 mod bounds;
@@ -37,6 +37,8 @@ mod views;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     id: InstanceId,
+    /// Proves that the id is its own. It changes with the id.
+    nonce: Nonce,
     group: Name,
     profile: Profile,
     purpose: Purpose,
@@ -98,10 +100,11 @@ enum Connection {
 }
 
 impl Session {
-    /// An instance that has not joined yet.
-    pub fn new(id: InstanceId, group: Name, profile: Profile) -> Self {
+    /// An instance that has not joined yet. The id and the nonce are random.
+    pub fn new(id: InstanceId, nonce: Nonce, group: Name, profile: Profile) -> Self {
         Self {
             id,
+            nonce,
             group,
             profile,
             purpose: Purpose::Member,
@@ -194,10 +197,21 @@ impl Session {
         self.standing == Connection::Settled
     }
 
+    /// The number of its last connection.
+    #[cfg(test)]
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
     /// The highest token base or token it has heard of.
     #[cfg(test)]
     pub(crate) fn base(&self) -> Token {
         self.base
+    }
+
+    /// The highest number of a reign that it knows.
+    pub fn highest(&self) -> u64 {
+        self.epoch.number().max(self.base.number())
     }
 
     /// What it claims.
@@ -221,6 +235,7 @@ impl Session {
                 trust: Trust::Open,
                 id: self.id,
                 attempt: self.attempt,
+                nonce: self.nonce,
             }),
             ToSupervisor::Join(Join {
                 group: self.group.clone(),
@@ -233,10 +248,10 @@ impl Session {
             }),
         ];
         if !self.is_fresh() {
-            let known: Vec<_> = self.view.keys().copied().collect();
-            let heard: Vec<_> = self.heard.iter().copied().collect();
-            for (sort, ids) in [(NameSort::Known, known), (NameSort::Heard, heard)] {
-                frames.extend(chunk_ids(&ids).into_iter().map(|ids| ToSupervisor::Names(sort, ids)));
+            let known: Vec<_> = self.view.values().map(|entry| (entry.id, entry.nonce)).collect();
+            let heard: Vec<_> = self.heard.iter().map(|id| (*id, Nonce::UNKNOWN)).collect();
+            for (sort, names) in [(NameSort::Known, known), (NameSort::Heard, heard)] {
+                frames.extend(chunk_names(&names).into_iter().map(|names| ToSupervisor::Names(sort, names)));
             }
             frames.extend(chunk_forfeits(&self.forfeits).into_iter().map(ToSupervisor::Forfeits));
             frames.extend(self.departed.iter().map(|(id, reason)| ToSupervisor::Departed(*id, *reason)));
@@ -287,10 +302,21 @@ impl Session {
         self.interrupt_errands()
     }
 
-    /// Takes a new id, after [`Effect::Rename`].
-    pub fn rename(&mut self, id: InstanceId) {
+    /// Takes a new id and its nonce, after [`Effect::Rename`].
+    pub fn rename(&mut self, id: InstanceId, nonce: Nonce) {
         self.arrivals.rename(self.id, id);
         self.id = id;
+        self.nonce = nonce;
+    }
+
+    /// The supervisor has refused the handshake. If it has accepted a higher attempt of this instance, the next one lies
+    /// above that; not further above than a supervisor would accept, or one that lies could use the numbers up.
+    pub fn turned_away(&mut self, refusal: &Refusal) {
+        if let Refusal::Attempt { last } = *refusal
+            && last.may_follow(self.attempt)
+        {
+            self.attempt = last;
+        }
     }
 
     /// Takes one frame of the supervisor.

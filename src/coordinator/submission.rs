@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::grants::Grants;
-use crate::ident::{InstanceId, Request};
+use crate::ident::{InstanceId, Nonce, Request};
 use crate::wire::message::{EndReason, Forfeit, Generation, HeldClaim, Hello, Join, NameSort, ToSupervisor, WantClaim};
 
 /// The frames from `Hello` to `ClaimsEnd`, as one value.
@@ -13,8 +13,8 @@ pub struct Submission {
     pub hello: Hello,
     /// The second; `None` until it came.
     pub join: Option<Join>,
-    /// The ids of its last closed view.
-    pub known: BTreeSet<InstanceId>,
+    /// The ids of its last closed view, with their nonces.
+    pub known: BTreeMap<InstanceId, Nonce>,
     /// Ids it heard of during an open window.
     pub heard: BTreeSet<InstanceId>,
     /// Who forfeited, as its last closed view had it.
@@ -60,7 +60,7 @@ impl Submission {
         Self {
             hello,
             join: None,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             heard: BTreeSet::new(),
             forfeits: BTreeSet::new(),
             departed: BTreeMap::new(),
@@ -87,11 +87,15 @@ impl Submission {
                 self.weight.bytes += size_of::<Join>() + join.profile.label.len() + join.profile.payload.len();
                 self.join = Some(join);
             }
-            ToSupervisor::Names(sort, ids) => {
-                let names = if sort == NameSort::Known { &mut self.known } else { &mut self.heard };
-                let before = names.len();
-                names.extend(ids);
-                self.weight.add(names.len() - before, size_of::<InstanceId>());
+            ToSupervisor::Names(NameSort::Known, names) => {
+                let before = self.known.len();
+                self.known.extend(names);
+                self.weight.add(self.known.len() - before, size_of::<(InstanceId, Nonce)>());
+            }
+            ToSupervisor::Names(NameSort::Heard, names) => {
+                let before = self.heard.len();
+                self.heard.extend(names.into_iter().map(|(id, _)| id));
+                self.weight.add(self.heard.len() - before, size_of::<InstanceId>());
             }
             ToSupervisor::Forfeits(forfeits) => {
                 let before = self.forfeits.len();

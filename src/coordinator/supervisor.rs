@@ -17,7 +17,7 @@ use super::registry::{Place, Registry};
 use super::rules::Rules;
 use super::submission::Submission;
 use super::window::Window;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Tag, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Nonce, Stamp, Tag, Token};
 use crate::wire::message::{Entry, Forfeit, Profile, ToMember, ToSupervisor, ViewHead};
 use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 
@@ -28,6 +28,7 @@ mod commands;
 pub mod fuzzing;
 mod gate;
 mod handshake;
+mod identity;
 mod kernel;
 mod links;
 mod mail;
@@ -39,6 +40,7 @@ mod succession;
 mod survey;
 mod view;
 mod writes;
+mod yielding;
 
 /// One connection at the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,8 +82,8 @@ pub enum Output {
 pub enum StepDown {
     /// It had forfeited everything itself, and learns it from those it was to supervise.
     Forfeited,
-    /// It must refuse a living member of the reign before: the office belongs to one who need not.
-    MustRefuse,
+    /// It must refuse a living member of the reign before, with this membership: the office belongs to one who need not.
+    MustRefuse(Forfeit),
     /// It was told to stop and did not in time: it leaves the group.
     Stopped,
     /// It has too little of this to take in those who are awaited.
@@ -120,6 +122,11 @@ pub struct Control {
     pub yields: bool,
     /// In whose favour somebody has resigned before: nobody does so twice.
     pub heirs: BTreeSet<InstanceId>,
+    /// For which memberships, which it had to refuse, a winner has left the office before: nobody does so twice.
+    pub yielded: BTreeSet<Forfeit>,
+    /// The highest number that its own member half knows, and whether that has had a closed view.
+    pub known: u64,
+    pub is_member: bool,
 }
 
 /// The supervisor's state. It never outlives the reign.
@@ -138,8 +145,10 @@ pub struct Supervisor {
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
     links: BTreeMap<LinkId, Link>,
-    /// The highest attempt of every id heard in this reign, and the connection that made it.
-    claimants: BTreeMap<InstanceId, (Attempt, LinkId)>,
+    /// The last handshake that was accepted in this reign under every id.
+    claimants: BTreeMap<InstanceId, Claimant>,
+    /// The connections of observers, and the ids that they write under.
+    watchers: BTreeMap<LinkId, InstanceId>,
     round: Option<Awaiting>,
     /// A higher token base, and who has to be written it before tokens above the old one are given.
     base_round: Option<(Token, Awaiting)>,
@@ -152,6 +161,10 @@ pub struct Supervisor {
     mail: mail::Mail,
     asks: asks::Asks,
     stops: commands::Stops,
+    /// Which awaited instances had to be refused before the kernel has answered the roll call.
+    unfit: BTreeSet<InstanceId>,
+    /// The time, in nanoseconds since 1970.
+    clock: u64,
     scarcity: scarcity::Scarcity,
     outputs: Vec<Output>,
 }
@@ -166,6 +179,14 @@ enum Phase {
     Open,
     /// Nothing is taken any more.
     Frozen,
+}
+
+/// An accepted handshake: by which connection its owner speaks, and what the next one has to lie above and to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claimant {
+    attempt: Attempt,
+    nonce: Nonce,
+    link: LinkId,
 }
 
 /// Connections, each with the count of frames that must have been written to it.
@@ -219,6 +240,7 @@ impl Supervisor {
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
             claimants: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             round: None,
             base_round: None,
             surveys: BTreeMap::new(),
@@ -228,6 +250,8 @@ impl Supervisor {
             mail: mail::Mail::default(),
             asks: asks::Asks::default(),
             stops: commands::Stops::default(),
+            unfit: BTreeSet::new(),
+            clock: 0,
             scarcity: scarcity::Scarcity::default(),
             outputs: Vec::new(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::numbers;
 use super::rules::Rules;
 use super::submission::Submission;
-use crate::ident::{Epoch, InstanceId, Stamp, Tag, Token};
+use crate::ident::{Epoch, InstanceId, Nonce, Stamp, Tag, Token};
 use crate::wire::message::{EndReason, Forfeit, Join};
 
 /// The kernel's answer to the question who is alive, asked right after the port was won, and again only if it could not name
@@ -43,6 +43,10 @@ pub struct Window {
     /// The newest closed view that anyone brought.
     best: Stamp,
     best_known: BTreeSet<InstanceId>,
+    /// What closed views say of how each id proves itself: the winner's, then those of others.
+    nonces: BTreeMap<InstanceId, Nonce>,
+    /// Whose memberships the roll call showed and the kernel has closed since.
+    closed: BTreeSet<InstanceId>,
     highest_epoch: Epoch,
     highest_base: Token,
     departed: BTreeMap<InstanceId, EndReason>,
@@ -69,6 +73,8 @@ impl Window {
             brought: BTreeMap::new(),
             best: Stamp::default(),
             best_known: BTreeSet::new(),
+            nonces: BTreeMap::new(),
+            closed: BTreeSet::new(),
             highest_epoch: Epoch::default(),
             highest_base: Token::default(),
             departed: BTreeMap::new(),
@@ -89,7 +95,11 @@ impl Window {
                     self.shown.entry(id).or_default().insert(tag);
                 }
                 self.found |= self.shown.keys().any(|id| *id != me);
-                let missing = |id: &&InstanceId| !self.brought.contains_key(id) && !self.ended.contains(id);
+                let is_back = |id: &InstanceId| {
+                    let claims = |stamp: &Stamp| *stamp != Stamp::default() || !self.rules.takeover_needs_the_nonce;
+                    *id == me || self.brought.get(id).is_some_and(claims)
+                };
+                let missing = |id: &&InstanceId| !is_back(id) && !self.ended.contains(id);
                 self.roll = self.shown.keys().filter(missing).copied().collect();
                 self.stranger = false;
             }
@@ -100,12 +110,16 @@ impl Window {
         }
     }
 
-    /// A newcomer is there: it holds nothing, so nobody waits for it any more.
+    /// A newcomer is there: it holds nothing, so nobody waits for it any more. But if the kernel showed a member of that id,
+    /// the kernel has to show as well that there is none any more: a client that says that it is new proves nothing.
     pub fn newcomer(&mut self, id: InstanceId, join: &Join) {
         self.highest_epoch = self.highest_epoch.max(join.epoch);
         self.highest_base = self.highest_base.max(join.base);
         self.brought.insert(id, Stamp::default());
-        self.account(id);
+        self.awaited.remove(&id);
+        if !self.rules.takeover_needs_the_nonce || !self.is_shown(id) {
+            self.roll.remove(&id);
+        }
     }
 
     /// A survivor is back with all it knows.
@@ -119,13 +133,22 @@ impl Window {
             self.departed.insert(*gone, *reason);
         }
         self.forfeits.extend(&brought.forfeits);
-        let names = brought.known.iter().chain(&brought.heard);
+        // What it says of itself is no more than its claim.
+        let named = brought.known.iter().filter(|(other, nonce)| **other != id && nonce.known().is_some());
+        for (other, nonce) in named {
+            if is_winner {
+                self.nonces.insert(*other, *nonce);
+            } else {
+                self.nonces.entry(*other).or_insert(*nonce);
+            }
+        }
+        let names = brought.known.keys().chain(&brought.heard);
         self.awaited.extend(names.filter(|name| !self.brought.contains_key(name) && !self.ended.contains(name)));
         self.brought.insert(id, join.stamp);
         self.witness |= !is_winner;
         if join.stamp > self.best {
             self.best = join.stamp;
-            self.best_known.clone_from(&brought.known);
+            self.best_known = brought.known.keys().copied().collect();
         }
         self.account(id);
     }
@@ -142,11 +165,26 @@ impl Window {
         }
     }
 
-    /// Somebody accounted for has lost its connection: a survivor is waited for again, a newcomer is not.
+    /// Somebody accounted for has lost its connection, or was not what it said: a survivor is waited for again, a newcomer
+    /// is not, unless the kernel shows a member of that id.
     pub fn unaccount(&mut self, id: InstanceId) {
-        if self.brought.remove(&id).is_some_and(|stamp| stamp != Stamp::default()) {
+        let Some(stamp) = self.brought.remove(&id) else { return };
+        if stamp != Stamp::default() {
             self.awaited.insert(id);
         }
+        if self.is_shown(id) {
+            self.roll.insert(id);
+        }
+    }
+
+    /// Whether the kernel showed a membership of this instance, and has not closed it since as far as anybody looked.
+    fn is_shown(&self, id: InstanceId) -> bool {
+        self.shown.contains_key(&id) && !self.closed.contains(&id)
+    }
+
+    /// How this id proves itself, if a closed view says so.
+    pub fn nonce(&self, id: InstanceId) -> Option<Nonce> {
+        self.nonces.get(&id).copied()
     }
 
     /// The kernel has closed the presence of this instance, or it said itself that it leaves.
@@ -160,6 +198,7 @@ impl Window {
     /// The kernel has closed the membership of this instance: it is no member any more, dead or alive.
     pub fn membership_ended(&mut self, id: InstanceId) {
         self.roll.remove(&id);
+        self.closed.insert(id);
     }
 
     /// A later look found nobody else.
@@ -212,6 +251,11 @@ impl Window {
     pub fn awaits_stranger(&self) -> bool {
         // One witness of the last reign is enough: the order rule made its view name everyone welcomed before it.
         self.stranger && !self.witness
+    }
+
+    /// Whether the kernel has answered.
+    pub const fn is_called(&self) -> bool {
+        self.called
     }
 
     /// Whether only the kernel's answer is missing.

@@ -11,7 +11,9 @@ use super::shared::Shared;
 use super::{clock, endpoint};
 use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};
 use crate::coordinator::session::Session;
+use crate::coordinator::setbacks::Setbacks;
 use crate::error::{Error, PortReason};
+use crate::event::Event;
 use crate::ident::{InstanceId, Stamp};
 use crate::wire::message::Refusal;
 
@@ -28,6 +30,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut listener: Option<TcpListener> = None;
     let mut stream: Option<TcpStream> = None;
     let mut refusal = None;
+    let mut setbacks = Setbacks::default();
     let mut kind = ErrorKind::Other;
     while !shared.is_leaving() {
         match election.step() {
@@ -73,7 +76,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                         (heir, election) = elect_again(shared, lacked);
                         continue;
                     }
-                    Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow) => Greeted::Ended,
+                    Followed::Ended
+                    | Followed::Refused(Refusal::Leaving | Refusal::Slow | Refusal::Attempt { .. } | Refusal::Taken) => {
+                        Greeted::Ended
+                    }
                     Followed::Foreign => Greeted::Foreign,
                     Followed::Refused(Refusal::Group) => Greeted::OtherGroup,
                     Followed::Refused(why) => {
@@ -89,7 +95,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                 lacked = (ended == Ended::Lacking).then(|| shared.state().session.stamp());
                 election = match ended {
                     Ended::Left => break,
-                    Ended::FailStop => Election::again(clock::monotonic()),
+                    Ended::FailStop => after_a_failure(shared, &mut setbacks),
                     Ended::Resigned | Ended::SteppedDown | Ended::Lacking => Election::resigned(clock::monotonic()),
                 };
                 heir = None;
@@ -109,6 +115,20 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         }
     }
     shared.end();
+}
+
+/// The election after a failure of the own reign. Who fails again and again leaves the port to others, and says so.
+fn after_a_failure(shared: &Shared, setbacks: &mut Setbacks) -> Election {
+    let (count, pause) = setbacks.note(clock::monotonic(), clock::chance());
+    if count < 2 {
+        return Election::again(clock::monotonic());
+    }
+    if count == 2 {
+        log::error!("the own reign has failed again; from now on the office is left to others for a while each time");
+        shared.hub.emit(&Event::FailStop);
+    }
+    shared.pause(pause);
+    Election::resigned(clock::monotonic())
 }
 
 /// The election after the end of a connection to a supervisor, and whom it is left to.

@@ -3,7 +3,7 @@
 use super::calls::Answer;
 use super::outbox::Outbox;
 use super::presence::Presence;
-use super::shared::{Shared, State, new_presence};
+use super::shared::{Shared, State, new_nonce, new_presence};
 use crate::coordinator::session::{Effect, Misplaced, Notice};
 use crate::entry::Entry;
 use crate::event::Event;
@@ -133,7 +133,7 @@ impl Shared {
             Ok((id, presence)) => {
                 // The new sockets are there before the old ones go: at no time does this process look gone.
                 state.presence = Some(presence);
-                state.session.rename(id);
+                state.session.rename(id, new_nonce());
                 self.note_id(id);
                 self.hub.emit(&Event::Forfeited { old, new: id });
             }

@@ -279,7 +279,10 @@ impl Ear {
         log::trace!("hears {frame}");
         self.watch.heard();
         match frame {
-            ToMember::Refused(refusal) => return Some(Followed::Refused(refusal)),
+            ToMember::Refused(refusal) => {
+                shared.state().session.turned_away(&refusal);
+                return Some(Followed::Refused(refusal));
+            }
             ToMember::Forfeited => {
                 let _ = shared.receive(ToMember::Forfeited);
                 return Some(Followed::Renamed);

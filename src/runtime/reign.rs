@@ -142,13 +142,16 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
 impl Reign {
     fn new(shared: &Arc<Shared>, listener: &Arc<TcpListener>, own: &Weak<Self>) -> Self {
         let settings = &shared.settings;
-        let (me, pid, predecessor, heirs) = {
+        let (me, pid, predecessor, heirs, yielded, known, is_member) = {
             let state = shared.state();
             (
                 state.session.id(),
                 state.session.profile().pid,
                 state.session.predecessor().filter(|id| *id != state.session.id()),
                 state.session.heirs().clone(),
+                state.session.yielded().clone(),
+                state.session.highest(),
+                !state.session.is_fresh(),
             )
         };
         let machine = Supervisor::new(supervisor::Settings {
@@ -165,6 +168,9 @@ impl Reign {
                 stop_limit: settings.stop_limit,
                 yields: settings.succession,
                 heirs,
+                yielded,
+                known,
+                is_member,
             },
         });
         let core = Core {

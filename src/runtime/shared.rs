@@ -18,7 +18,7 @@ use crate::coordinator::session::Session;
 use crate::entry::{Entry, Holder, Role};
 use crate::error::Error;
 use crate::event::{Event, Hub};
-use crate::ident::{Epoch, InstanceId, Name, Resource, Stamp};
+use crate::ident::{Epoch, InstanceId, Name, Nonce, Resource, Stamp};
 use crate::wire::message::{Holding, Purpose, ToSupervisor};
 
 /// What an instance was built with.
@@ -453,6 +453,12 @@ impl State {
         let open = matches!(self.seat, Seat::Supervisor(_)) && self.session.is_settled() && !self.leaving;
         open.then_some(self.session.stamp().epoch)
     }
+}
+
+/// A new nonce.
+pub(crate) fn new_nonce() -> Nonce {
+    // Zero means that it is not known.
+    Nonce::new(clock::chance().max(1))
 }
 
 /// A new id whose presence nobody else has.

@@ -13,7 +13,7 @@ use crate::text::Size;
 impl fmt::Display for ToSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hello(Hello { wire, purpose, trust: _, id, attempt }) => {
+            Self::Hello(Hello { wire, purpose, trust: _, id, attempt, nonce: _ }) => {
                 let purpose = match purpose {
                     Purpose::Member => "member",
                     Purpose::Observer => "observer",
@@ -108,6 +108,7 @@ impl fmt::Display for ToMember {
             Self::Leave(LeaveSort::Leaving) => f.write_str("leave group"),
             Self::Leave(LeaveSort::Resigning) => f.write_str("leave office"),
             Self::Leave(LeaveSort::ResigningFor(heir)) => write!(f, "leave office to {heir}"),
+            Self::Leave(LeaveSort::ResigningOver(id, _)) => write!(f, "leave office, since {id} has to be refused"),
             Self::Ping(number) => write!(f, "ping {number}"),
             Self::Pong(number) => write!(f, "pong {number}"),
             Self::Forfeits(forfeits) => write!(f, "forfeits {}", forfeits.len()),
@@ -207,6 +208,8 @@ impl fmt::Display for Refusal {
             Self::Protocol(reason) => write!(f, "the client broke the protocol: {reason:?}"),
             Self::Slow => f.write_str("the handshake took too long"),
             Self::Leaving => f.write_str("the supervisor is leaving its office"),
+            Self::Attempt { last } => write!(f, "the attempt cannot follow attempt {}", last.number()),
+            Self::Taken => f.write_str("the id is another instance's"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Request, Resource, Stamp, Tag, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Nonce, Request, Resource, Stamp, Tag, Token};
 
 mod control;
 mod grants;
@@ -19,8 +19,9 @@ pub enum ToSupervisor {
     Hello(Hello),
     /// Second frame of a member, once it trusts the supervisor: who it is and what it knows.
     Join(Join),
-    /// Ids that the member knows, in as many frames as needed, between `Join` and `ClaimsEnd`.
-    Names(NameSort, Vec<InstanceId>),
+    /// Ids that the member knows, each with its nonce if that is known, in as many frames as needed, between `Join` and
+    /// `ClaimsEnd`.
+    Names(NameSort, Vec<Named>),
     /// An instance that the member knows to have ended in the old reign, and how. Between `Join` and `ClaimsEnd`.
     Departed(InstanceId, EndReason),
     /// A claim: the member holds this. Between `Join` and `ClaimsEnd`, frozen across wire versions.
@@ -140,6 +141,9 @@ pub enum ToMember {
     Evicted,
 }
 
+/// An id and the nonce that its owner proves itself by.
+pub type Named = (InstanceId, Nonce);
+
 /// Who forfeited everything, and under which tag the kernel showed its membership then.
 pub type Forfeit = (InstanceId, Tag);
 
@@ -156,6 +160,8 @@ pub struct Hello {
     pub id: InstanceId,
     /// Rises with every Hello of this instance.
     pub attempt: Attempt,
+    /// Proves that the id is the client's; an observer's means nothing.
+    pub nonce: Nonce,
 }
 
 /// What a client wants to be.
@@ -264,6 +270,13 @@ pub enum Refusal {
     Slow,
     /// The supervisor is leaving its office.
     Leaving,
+    /// The attempt is not above the last one that was accepted from this id, or too far above it.
+    Attempt {
+        /// The last one that was accepted.
+        last: Attempt,
+    },
+    /// The id is another instance's, as far as the supervisor knows.
+    Taken,
 }
 
 /// One row of the registry as it travels.
@@ -275,6 +288,8 @@ pub struct Entry {
     pub profile: Profile,
     /// Its standing.
     pub standing: Standing,
+    /// The nonce that its next Hello proves itself by; unknown to observers.
+    pub nonce: Nonce,
 }
 
 /// How an instance stands with the supervisor.
@@ -346,6 +361,9 @@ pub enum LeaveSort {
     Resigning,
     /// It stays as a subordinate, and this one is to have the office: a newer version of the program.
     ResigningFor(InstanceId),
+    /// It stays as a subordinate, since it has to refuse this one, which the kernel shows under this tag. No supervisor
+    /// resigns for that again.
+    ResigningOver(InstanceId, Tag),
 }
 
 /// A write to the state.

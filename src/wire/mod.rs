@@ -29,6 +29,8 @@
 //! | `option T` | u8: 0 none, nothing follows; 1 some, `T` follows |
 //! | `list T` | u32 count, then so many `T` |
 //! | `id`, `epoch`, `token`, `attempt`, `request`, `tag` | u64 |
+//! | `nonce` | u64; 0: not known, which no instance has |
+//! | `named` | id, nonce |
 //! | `stamp` | epoch, u64: a version of the registry, of the state, or of a state value; all zero: none |
 //! | `resource` | u8 kind: 0 mutex, 1 rwlock, 2 semaphore, 3 once, 4 value; name |
 //! | `ticket` | epoch, u64: a place in a queue |
@@ -40,7 +42,7 @@
 //! | `mode` | u8: 0 exclusive; 1 shared; 2 permits, then u32 count, at least 1, and u32 limit |
 //! | `want` | request, resource, mode |
 //! | `profile` | u32 pid, u32 program version, u64 milliseconds since 1970 of joining, u16 presence port or 0, bool paused, text label of at most 256 bytes, bytes payload of at most 4096 bytes |
-//! | `entry` | id, profile, u8 standing: 0 active, 1 paused, 2 hung, 3 aside |
+//! | `entry` | id, profile, u8 standing: 0 active, 1 paused, 2 hung, 3 aside; nonce, 0 to observers |
 //! | `view` | stamp, token base of the reign, u64 last write to the state in this reign, bool whole: the Values before are the whole state and not only what the member lacks |
 //! | `time` | u64 milliseconds since 1970 |
 //! | `row` | resource, option u32 limit, list of (id, mode, token, time) holders, list of (id, mode) waiters |
@@ -102,9 +104,9 @@
 //!   all that have arrived; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
-//! A member whose epoch, token base, token or version of a state is beyond 2^63 is refused with reason 3 after its
-//! ClaimsEnd, and a member closes when its supervisor says such a number: true ones are nanoseconds since 1970, and rise a
-//! little faster.
+//! A client whose epoch, token base, token or version of a state lies more than 2^53 above the supervisor's clock and above
+//! all that the supervisor's own member half knew when it won is refused with reason 3 after its ClaimsEnd. A member closes
+//! when its supervisor says a number beyond 2^63. True ones are nanoseconds since 1970, and rise a little faster.
 //!
 //! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
 //! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it. Of two Puts
@@ -121,10 +123,11 @@
 //!
 //! # From the client
 //!
-//! **1 Hello**: u32 0x42454C4C ("BELL"), u16 wire version, u8 purpose (0 member, 1 observer), id, attempt, u8 trust
-//! sort (0 open), u16 length and so many bytes of the trust sort's own (none for 0). *Frozen.* First frame of every
+//! **1 Hello**: u32 0x42454C4C ("BELL"), u16 wire version, u8 purpose (0 member, 1 observer), id, attempt, nonce, u8
+//! trust sort (0 open), u16 length and so many bytes of the trust sort's own (none for 0). *Frozen.* First frame of every
 //! connection and only there. The attempt rises with every Hello of an instance; of two connections of one id the
-//! higher counts. An observer's id is the writer of what it Puts, and means nothing else. A first word that is not the
+//! higher counts. The instance chooses the nonce together with its id, and proves by it in every later Hello that the id is
+//! its own. An observer's id is the writer of what it Puts, and means nothing else; it may not be a member's. A first word that is not the
 //! magic number is a stranger. The layout is frozen, the trust sorts are not: a Hello of another version whose rest cannot
 //! be read is answered like one whose rest can.
 //!
@@ -134,8 +137,8 @@
 //! A copy of a reign above the highest epoch heard of is refused. From a member or an observer, second. What it knows
 //! follows.
 //!
-//! **3 Names**: sort, list id. From a joining member: the instances in its last closed view (known), those heard of in
-//! a window that it saw open (heard).
+//! **3 Names**: sort, list named. From a joining member: the instances in its last closed view (known), those heard of in
+//! a window that it saw open (heard), whose nonces it does not know.
 //!
 //! **4 Departed**: id, end. From a joining member: an instance that the old reign's supervisor said had ended, and how.
 //! Nobody waits for it.
@@ -211,7 +214,9 @@
 //! # From the supervisor
 //!
 //! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
-//! protocol, reason; 4 slow; 5 leaving. *Frozen with 0.* The end of the connection follows. Nothing was changed.
+//! protocol, reason; 4 slow; 5 leaving; 6 attempt, the last attempt that was accepted from this id; 7 taken, the id is another instance's. *Frozen
+//! with 0.* The end of the connection follows. Nothing was changed. With 6 the attempt was not above the last one, or more
+//! than 2^20 above it; the member raises its own, within the same bound, and comes again.
 //!
 //! **65 Forfeited**: nothing. *Frozen.* To a member whose id has ended while it was silent. The end of the connection
 //! follows.
@@ -257,7 +262,8 @@
 //! before any Go was written.
 //!
 //! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate, 2 it stays and leaves the office to a
-//! newer version of the program, then its id. The end of the connection follows. The others give that one 100 ms to bind
+//! newer version of the program, then its id, 3 it stays, since it has to refuse an awaited member, then its id and tag; no
+//! supervisor resigns over that membership again. The end of the connection follows. The others give that one 100 ms to bind
 //! the port before they try, unless its presence ends, and no supervisor resigns in its favour again.
 //!
 //! **82 Ping**: u64. To a member of the newest version, before the office is left to it: it is to show that it runs. Pong
@@ -323,7 +329,7 @@ mod split;
 mod tests;
 
 pub use self::error::DecodeError;
-pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids, chunk_rows};
+pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids, chunk_names, chunk_rows};
 
 /// The version of the wire that this build speaks. It changes with every change that another build would misread.
 pub const WIRE_VERSION: u16 = 1;

@@ -10,7 +10,7 @@ use super::message::{
     Trust, Value, ViewHead, WaiterRow, Want, WantClaim, Welcome,
 };
 use super::{MAGIC, REASON_LIMIT, VALUE_LIMIT, WIRE_VERSION};
-use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Nonce, Request, Resource, Stamp, Tag, Ticket, Token};
 
 /// Numbers that travel as one u64.
 macro_rules! numbers {
@@ -36,6 +36,7 @@ numbers! {
     Token = "token",
     Tag = "tag",
     Attempt = "attempt",
+    Nonce = "nonce",
     Request = "request",
 }
 
@@ -116,7 +117,7 @@ records! {
     Want = "want" { request: Request, name: Resource, mode: Mode, }
     HeldClaim = "held claim" { want: Want, token: Token, since: u64, }
     WantClaim = "want claim" { want: Want, ticket: Option<Ticket>, }
-    Entry = "entry" { id: InstanceId, profile: Profile, standing: Standing, }
+    Entry = "entry" { id: InstanceId, profile: Profile, standing: Standing, nonce: Nonce, }
     ViewHead = "view" { stamp: Stamp, base: Token, written: u64, whole: bool, }
     Opened = "opened" { supervisor: InstanceId, view: ViewHead, departed: Vec<(InstanceId, EndReason)>, }
     Delta = "delta" { stamp: Stamp, entries: Vec<Entry>, ended: Vec<(InstanceId, EndReason)>, }
@@ -192,7 +193,7 @@ impl Part for Box<str> {
 
 impl Part for Hello {
     const FIELD: &'static str = "hello";
-    const MIN: usize = 4 + 2 + Purpose::MIN + InstanceId::MIN + Attempt::MIN + Trust::MIN;
+    const MIN: usize = 4 + 2 + Purpose::MIN + InstanceId::MIN + Attempt::MIN + Nonce::MIN + Trust::MIN;
 
     fn put(&self, to: &mut Writer<'_>) {
         to.u32(MAGIC);
@@ -200,6 +201,7 @@ impl Part for Hello {
         self.purpose.put(to);
         self.id.put(to);
         self.attempt.put(to);
+        self.nonce.put(to);
         self.trust.put(to);
     }
 
@@ -214,6 +216,7 @@ impl Part for Hello {
             purpose: Purpose::take(from)?,
             id: InstanceId::take(from)?,
             attempt: Attempt::take(from)?,
+            nonce: Nonce::take(from)?,
             trust: Trust::take(from)?,
         })
     }
@@ -338,6 +341,11 @@ impl Part for Refusal {
             }
             Self::Slow => to.u8(4),
             Self::Leaving => to.u8(5),
+            Self::Attempt { last } => {
+                to.u8(6);
+                last.put(to);
+            }
+            Self::Taken => to.u8(7),
         }
     }
 
@@ -352,6 +360,8 @@ impl Part for Refusal {
             3 => Part::take(from).map(Self::Protocol),
             4 => Ok(Self::Slow),
             5 => Ok(Self::Leaving),
+            6 => Ok(Self::Attempt { last: Part::take(from)? }),
+            7 => Ok(Self::Taken),
             other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
         }
     }
@@ -384,6 +394,11 @@ impl Part for LeaveSort {
                 to.u8(2);
                 heir.put(to);
             }
+            Self::ResigningOver(id, tag) => {
+                to.u8(3);
+                id.put(to);
+                tag.put(to);
+            }
         }
     }
 
@@ -392,6 +407,7 @@ impl Part for LeaveSort {
             0 => Ok(Self::Leaving),
             1 => Ok(Self::Resigning),
             2 => Part::take(from).map(Self::ResigningFor),
+            3 => Ok(Self::ResigningOver(Part::take(from)?, Part::take(from)?)),
             other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::codec::{Part, Writer};
 use super::frame::{LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANCE};
-use super::message::{Entry, Forfeit, HolderRow, LockRow, WaiterRow};
+use super::message::{Entry, Forfeit, HolderRow, LockRow, Named, WaiterRow};
 use crate::ident::InstanceId;
 
 /// Splits the rows of a view into lists that each fit one [`Entries`](super::message::ToMember::Entries) frame, or a
@@ -57,6 +57,11 @@ pub fn chunk_ids(ids: &[InstanceId]) -> Vec<Vec<InstanceId>> {
     ids.chunks(HANDSHAKE_ROOM / InstanceId::MIN).map(<[_]>::to_vec).collect()
 }
 
+/// Splits ids with their nonces into lists that each fit one `Names` frame of a handshake. No ids are no frames.
+pub fn chunk_names(names: &[Named]) -> Vec<Vec<Named>> {
+    names.chunks(HANDSHAKE_ROOM / Named::MIN).map(<[_]>::to_vec).collect()
+}
+
 /// Splits a list of who forfeited into lists that each fit one `Forfeits` frame, also of a handshake. Nobody is no frame.
 pub fn chunk_forfeits(forfeits: &[Forfeit]) -> Vec<Vec<Forfeit>> {
     forfeits.chunks(HANDSHAKE_ROOM / Forfeit::MIN).map(<[_]>::to_vec).collect()
@@ -75,7 +80,7 @@ const ROW: usize = 8192;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::{Epoch, Kind, Name, Request, Resource, Stamp, Tag, Token};
+    use crate::ident::{Epoch, Kind, Name, Nonce, Request, Resource, Stamp, Tag, Token};
     use crate::wire::frame::Message;
     use crate::wire::message::{Delta, Generation, Join, Mode, NameSort, Profile, Standing, ToMember, ToSupervisor};
 
@@ -89,10 +94,10 @@ mod tests {
             label: "x".repeat(Profile::LABEL_LIMIT).into(),
             payload: vec![0; payload].into(),
         };
-        Entry { id: InstanceId::new(number), profile, standing: Standing::Active }
+        Entry { id: InstanceId::new(number), profile, standing: Standing::Active, nonce: Nonce::UNKNOWN }
     }
 
-    fn len(message: &ToMember) -> usize {
+    fn len(message: &impl Message) -> usize {
         let mut frame = Vec::new();
         message.encode(&mut frame);
         frame.len() - 4
@@ -178,6 +183,14 @@ mod tests {
         }
         assert_eq!(chunks.concat(), ids);
         assert!(chunk_ids(&[]).is_empty());
+        let names: Vec<_> = ids.iter().map(|id| (*id, Nonce::new(id.number()))).collect();
+        let chunks = chunk_names(&names);
+        assert_eq!(chunks.len(), (300_000 * 16_usize).div_ceil(LIMIT_BEFORE_ACCEPTANCE));
+        for chunk in &chunks {
+            assert!(len(&ToSupervisor::Names(NameSort::Known, chunk.clone())) <= LIMIT_BEFORE_ACCEPTANCE);
+        }
+        assert_eq!(chunks.concat(), names);
+        assert!(chunk_names(&[]).is_empty());
         let forfeits: Vec<_> = ids.iter().map(|id| (*id, Tag::new(id.number()))).collect();
         let chunks = chunk_forfeits(&forfeits);
         assert_eq!(chunks.len(), (300_000 * 16_usize).div_ceil(LIMIT_BEFORE_ACCEPTANCE));

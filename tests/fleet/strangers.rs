@@ -8,23 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bellwether::ident::Stamp;
+use bellwether::ident::{Attempt, Nonce, Stamp};
 use bellwether::wire::WIRE_VERSION;
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, Message};
 use bellwether::wire::message::{Hello, Join, Profile, Purpose, ToMember, ToSupervisor, Trust};
 use bellwether::{InstanceId, Name, Token};
 
 pub fn hello(id: u64, attempt: u64) -> ToSupervisor {
-    let mut counted = bellwether::ident::Attempt::default();
-    for _ in 0..attempt {
-        counted = counted.next();
-    }
     ToSupervisor::Hello(Hello {
         wire: WIRE_VERSION,
         purpose: Purpose::Member,
         trust: Trust::Open,
         id: InstanceId::new(id),
-        attempt: counted,
+        attempt: Attempt::new(attempt),
+        nonce: Nonce::new(id),
     })
 }
 

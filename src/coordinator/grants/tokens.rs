@@ -1,5 +1,6 @@
 //! How many tokens may be given, as far as the grants know.
 
+use super::super::numbers;
 use super::super::rules::Rules;
 use super::{Grants, Phase};
 use crate::ident::{Resource, Token};
@@ -20,13 +21,18 @@ impl Grants {
     /// Whether the tokens come to their end: [`Grants::highest`] is to be told to everybody as a new base, and then
     /// [`Grants::raise`] to be called.
     pub fn is_short(&self) -> bool {
-        let higher = self.last.saturating_add(self.rules.step) > self.ceiling;
-        self.phase == Phase::Open && self.ceiling - self.last <= self.rules.step / 2 && higher
+        let higher = self.ceiling_above(self.last) > self.ceiling;
+        self.phase == Phase::Open && self.ceiling.saturating_sub(self.last) <= self.rules.step / 2 && higher
+    }
+
+    /// The highest token that may be given while everybody knows this base.
+    pub(super) fn ceiling_above(&self, base: u64) -> u64 {
+        base.saturating_add(self.rules.step).min(numbers::END)
     }
 
     /// This base is known to everybody: grants may go on above it.
     pub fn raise(&mut self, base: Token) {
-        self.ceiling = self.ceiling.max(base.number().saturating_add(self.rules.step));
+        self.ceiling = self.ceiling.max(self.ceiling_above(base.number()));
         let names: Vec<Resource> = self.locks.keys().cloned().collect();
         self.settle_all(names);
     }

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::numbers;
 use super::lock::{End, Key, Lock, Place};
 use super::shape::{misfit, same};
 use super::{Flags, Grants, Live, Phase, Told};
@@ -241,7 +242,7 @@ impl Grants {
             }
         }
         // What was given so far everybody learns as the base.
-        self.ceiling = self.last.saturating_add(self.rules.step);
+        self.ceiling = self.ceiling_above(self.last);
         self.queue_up(window);
     }
 
@@ -257,7 +258,7 @@ impl Grants {
     /// Gives a holding a fresh token.
     fn reissue(&mut self, key: Key) {
         let Some(lock) = self.live.get(&key).and_then(|live| self.locks.get_mut(&live.name)) else { return };
-        self.last = self.last.saturating_add(1);
+        self.last = self.last.saturating_add(1).min(numbers::END);
         let token = Token::new(self.last);
         lock.reissue(key, token);
         self.told.push(Told { to: key.0, what: ToMember::Token(key.1, token) });

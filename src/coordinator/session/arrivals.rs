@@ -163,7 +163,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::{Epoch, Token};
+    use crate::ident::{Epoch, Nonce, Token};
     use crate::wire::message::{Opened, Profile, ToMember, ViewHead, Welcome};
 
     const ME: InstanceId = InstanceId::new(2);
@@ -184,7 +184,7 @@ mod tests {
     fn member() -> Session {
         let profile =
             Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-        let mut session = Session::new(ME, name(), profile);
+        let mut session = Session::new(ME, Nonce::new(2), name(), profile);
         session.hello();
         session.receive(welcome(Some(head()))).expect("the welcome");
         session
@@ -322,7 +322,7 @@ mod tests {
         session.receive(ToMember::Forfeited).expect("the verdict");
         session.disconnected();
         let new = InstanceId::new(8);
-        session.rename(new);
+        session.rename(new, Nonce::new(3));
         // The old id led; the new one does not.
         let waiters = vec![(OTHER, Request::new(7)), (new, done)];
         let claim = ToSupervisor::Completed(Generation { waiters, ..complete(ME, done) });

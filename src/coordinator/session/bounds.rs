@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn newcomer() -> Session {
-        let mut session = Session::new(InstanceId::new(2), name(), profile());
+        let mut session = Session::new(InstanceId::new(2), Nonce::new(2), name(), profile());
         session.hello();
         session
     }

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 
 use super::Session;
 use crate::ident::InstanceId;
-use crate::wire::message::{EndReason, LeaveSort};
+use crate::wire::message::{EndReason, Forfeit, LeaveSort};
 
 /// What this instance knows of heirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heirs {
     /// Every one in whose favour somebody has resigned, as long as it is in a view.
     known: BTreeSet<InstanceId>,
+    /// For which memberships, which had to be refused, winners have left the office since the last window closed.
+    yielded: BTreeSet<Forfeit>,
     /// To whom the next election belongs.
     next: Option<InstanceId>,
 }
@@ -32,6 +34,21 @@ impl Session {
         self.heirs.known.insert(heir);
     }
 
+    /// For which memberships, which had to be refused, winners have left the office.
+    pub fn yielded(&self) -> &BTreeSet<Forfeit> {
+        &self.heirs.yielded
+    }
+
+    /// This instance won, or its supervisor has, and leaves the office for this membership. The kernel shows it, no view
+    /// names it: so many are remembered, and until a window closes.
+    pub fn yielded_for(&mut self, membership: Forfeit) {
+        if self.heirs.yielded.len() < Self::YIELDED {
+            self.heirs.yielded.insert(membership);
+        }
+    }
+
+    const YIELDED: usize = 256;
+
     /// The supervisor leaves its office.
     pub(super) fn office_left(&mut self, sort: LeaveSort) {
         self.hold_errands();
@@ -50,12 +67,14 @@ impl Session {
                 self.heirs.next = Some(heir);
             }
             LeaveSort::ResigningFor(_) => {}
+            LeaveSort::ResigningOver(id, tag) => self.yielded_for((id, tag)),
         }
     }
 
     /// A whole view was adopted: an id that is not in it has ended and never comes back.
     pub(super) fn forget_heirs(&mut self) {
         self.heirs.known.retain(|id| self.view.contains_key(id));
+        self.heirs.yielded.retain(|(id, _)| self.view.contains_key(id));
     }
 }
 
@@ -63,13 +82,18 @@ impl Session {
 mod tests {
     use super::super::tests::{member, welcome};
     use super::*;
-    use crate::ident::{Epoch, Stamp, Token};
+    use crate::ident::{Epoch, Nonce, Stamp, Token};
     use crate::wire::message::{Delta, Entry, Opened, Standing, ToMember, ViewHead, Welcome};
 
     const OTHER: InstanceId = InstanceId::new(3);
 
     fn entry(id: InstanceId) -> Entry {
-        Entry { id, profile: super::super::tests::profile(), standing: Standing::Active }
+        Entry {
+            id,
+            profile: super::super::tests::profile(),
+            standing: Standing::Active,
+            nonce: Nonce::new(id.number()),
+        }
     }
 
     /// A member, 2, of the reign of 1, to which 3 belongs too.
@@ -110,6 +134,24 @@ mod tests {
         assert_eq!(session.heirs(), &BTreeSet::from([me, OTHER]));
         next_reign(&mut session, &[InstanceId::new(1), me]);
         assert_eq!(session.heirs(), &BTreeSet::from([me]));
+    }
+
+    #[test]
+    fn for_whom_the_office_was_left_is_remembered_until_a_window_closes() {
+        use crate::ident::Tag;
+        let mut session = joined();
+        let me = session.id();
+        let faked = (InstanceId::new(77), Tag::new(7));
+        session.receive(ToMember::Leave(LeaveSort::ResigningOver(faked.0, faked.1))).expect("a word of leave");
+        session.disconnected();
+        session.yielded_for((OTHER, Tag::new(8)));
+        assert_eq!(session.yielded(), &BTreeSet::from([faked, (OTHER, Tag::new(8))]));
+        next_reign(&mut session, &[InstanceId::new(1), me, OTHER]);
+        assert_eq!(session.yielded(), &BTreeSet::from([(OTHER, Tag::new(8))]), "the other is in the view");
+        next_reign(&mut session, &[InstanceId::new(1), me]);
+        assert!(session.yielded().is_empty());
+        (0..1000).for_each(|tag| session.yielded_for((OTHER, Tag::new(tag))));
+        assert_eq!(session.yielded().len(), Session::YIELDED);
     }
 
     #[test]

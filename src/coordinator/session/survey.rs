@@ -115,7 +115,7 @@ impl Session {
 mod tests {
     use super::super::tests::{lock, member, name, profile, welcome};
     use super::*;
-    use crate::ident::{InstanceId, Token};
+    use crate::ident::{InstanceId, Nonce, Token};
     use crate::wire::message::{HolderRow, Mode, ToMember, WaiterRow};
 
     fn row(holders: &[u64], waiters: &[u64]) -> LockRow {
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_newcomers_question_waits_for_its_view() {
-        let mut session = Session::new(InstanceId::new(2), name(), profile());
+        let mut session = Session::new(InstanceId::new(2), Nonce::new(2), name(), profile());
         let (number, frame) = session.survey();
         assert_eq!(frame, None);
         session.hello();

@@ -15,7 +15,7 @@ pub(super) fn lock() -> Resource {
 }
 
 pub(super) fn entry(number: u64) -> Entry {
-    Entry { id: InstanceId::new(number), profile: profile(), standing: Standing::Active }
+    Entry { id: InstanceId::new(number), profile: profile(), standing: Standing::Active, nonce: Nonce::new(number) }
 }
 
 pub(super) fn welcome(n: u64) -> ToMember {
@@ -26,7 +26,7 @@ pub(super) fn welcome(n: u64) -> ToMember {
 
 /// A member of a reign, with a request that was granted, if it is to hold.
 pub(super) fn member(holds: bool) -> (Session, Request) {
-    let mut session = Session::new(InstanceId::new(2), name(), profile());
+    let mut session = Session::new(InstanceId::new(2), Nonce::new(2), name(), profile());
     session.hello();
     session.receive(ToMember::Entries(vec![entry(1), entry(2)])).expect("the view");
     session.receive(welcome(4)).expect("the welcome");
@@ -46,7 +46,7 @@ fn claims(frames: &[ToSupervisor]) -> usize {
 
 #[test]
 fn membership_is_shown_before_the_first_request_leaves() {
-    let mut session = Session::new(InstanceId::new(2), name(), profile());
+    let mut session = Session::new(InstanceId::new(2), Nonce::new(2), name(), profile());
     assert_eq!(session.acquire(lock(), Mode::Exclusive).1, None, "nobody to ask yet");
     assert_eq!(claims(&session.hello()), 0, "a newcomer claims nothing");
     let effects = session.receive(welcome(1)).expect("the welcome");
@@ -67,6 +67,20 @@ fn a_release_after_the_end_of_the_connection_is_in_no_claim() {
 }
 
 #[test]
+fn the_next_attempt_lies_above_the_last_one_that_a_supervisor_names_within_bounds() {
+    for (last, next) in
+        [(0, 2), (1, 2), (7, 8), (1 + Attempt::STRIDE, 2 + Attempt::STRIDE), (2 + Attempt::STRIDE, 2), (u64::MAX, 2)]
+    {
+        let (mut session, _) = member(false);
+        assert_eq!(session.attempt(), Attempt::new(1));
+        session.turned_away(&Refusal::Attempt { last: Attempt::new(last) });
+        session.hello();
+        assert_eq!(session.attempt(), Attempt::new(next), "after {last}");
+    }
+    assert_eq!(Attempt::new(u64::MAX).next(), Attempt::new(u64::MAX));
+}
+
+#[test]
 fn who_is_told_to_stop_says_so_to_every_supervisor() {
     let says = |session: &mut Session| {
         let frames = session.hello();
@@ -81,7 +95,7 @@ fn who_is_told_to_stop_says_so_to_every_supervisor() {
     session.disconnected();
     assert!(says(&mut session));
     session.disconnected();
-    session.rename(InstanceId::new(3));
+    session.rename(InstanceId::new(3), Nonce::new(3));
     assert!(says(&mut session), "also under another id");
 }
 
@@ -122,7 +136,7 @@ fn who_forfeits_loses_what_it_holds_and_asks_again_for_the_rest() {
     assert!(session.is_fresh());
     assert_eq!(session.claims().get(&waits).map(|claim| matches!(claim, Claim::Wants(_, None))), Some(true));
     session.disconnected();
-    session.rename(InstanceId::new(3));
+    session.rename(InstanceId::new(3), Nonce::new(3));
     session.hello();
     let effects = session.receive(welcome(1)).expect("the welcome");
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(ToSupervisor::Acquire(_)))));
@@ -144,7 +158,7 @@ fn a_change_of_another_view_changes_nothing() {
 fn who_forfeited_is_a_part_of_the_closed_view() {
     let forfeits = vec![(InstanceId::new(8), Tag::new(80))];
     let bring = ToSupervisor::Forfeits(forfeits.clone());
-    let mut session = Session::new(InstanceId::new(2), name(), profile());
+    let mut session = Session::new(InstanceId::new(2), Nonce::new(2), name(), profile());
     session.hello();
     session.receive(ToMember::Forfeits(forfeits)).expect("a part");
     session.disconnected();
@@ -169,5 +183,7 @@ fn names_of_an_open_window_are_brought_along_but_are_no_knowledge() {
     session.receive(ToMember::Welcome(open)).expect("the welcome");
     assert_eq!((session.stamp().n, session.view().len()), (4, 2));
     session.disconnected();
-    assert!(session.hello().contains(&ToSupervisor::Names(NameSort::Heard, heard)));
+    assert!(
+        session.hello().contains(&ToSupervisor::Names(NameSort::Heard, vec![(InstanceId::new(8), Nonce::UNKNOWN)]))
+    );
 }

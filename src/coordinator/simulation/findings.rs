@@ -9,9 +9,10 @@
 
 use super::super::rules::Rules;
 use super::script::Script;
+use super::strangers::{Intrusion, Number, Says};
 use super::world::Action::{
-    Abandon, Acquire, Call, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Kill, Probe, PutIf, Read, Receive,
-    Release, Resign, Share, Slice, Start, Stop, Take, Write,
+    Abandon, Acquire, Call, Cancel, Continue, Cut, Elect, FailStop, Finish, GiveUp, Intrude, Kill, Probe, PutIf, Read,
+    Receive, Release, Resign, Share, Slice, Start, Stop, Take, Write,
 };
 use super::{Clock, Config, EVERYTHING, Fault};
 
@@ -102,6 +103,54 @@ fn finding_4_a_stale_connection_speaks_for_a_living_one() {
             script.read(2, 1).deliver(2);
         },
     );
+}
+
+/// Group of three, in which strangers say what they like.
+const OPEN_TO_STRANGERS: Config = GROUP.with(&[(Fault::Intrude, 9)]);
+
+/// 1 holds the lock, and is cut whenever it comes back.
+#[test]
+fn a_hello_alone_takes_nobody_out() {
+    needs(
+        OPEN_TO_STRANGERS,
+        |rules| rules.effects_follow_the_handshake = false,
+        "TWO HOLDERS",
+        |script| {
+            script.act(Intrude(1, Intrusion { attempt: Number::Highest, says: Says::Hello }));
+            for attempt in 2..6 {
+                script.all(&[Receive(1), Elect(1)]).read(1, attempt);
+            }
+            script.all(&[Slice(0), Acquire(2, 0)]).read(2, 1).deliver(2);
+        },
+    );
+}
+
+#[test]
+fn the_id_of_a_holder_is_taken_over_by_nobody_without_its_nonce() {
+    needs(
+        OPEN_TO_STRANGERS,
+        |rules| rules.takeover_needs_the_nonce = false,
+        "TWO HOLDERS",
+        |script| {
+            script.all(&[Intrude(1, Intrusion { attempt: Number::Next, says: Says::Survivor }), Acquire(0, 0)]);
+        },
+    );
+}
+
+/// 2 wins and waits for 1, which holds the lock.
+#[test]
+fn an_awaited_id_is_taken_over_by_nobody_without_its_nonce() {
+    for (says, violation) in [(Says::Newcomer, "CAME BACK"), (Says::Survivor, "TWO HOLDERS")] {
+        needs(
+            OPEN_TO_STRANGERS,
+            |rules| rules.takeover_needs_the_nonce = false,
+            violation,
+            |script| {
+                script.all(&[Kill(0), Receive(2), Elect(2), Probe(2), Acquire(2, 0)]);
+                script.act(Intrude(1, Intrusion { attempt: Number::Next, says }));
+            },
+        );
+    }
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 use super::super::session::{Effect, Notice};
 use super::super::supervisor::LinkId;
-use super::world::{Phase, Pipe, World, id_of};
+use super::world::{Phase, Pipe, World, id_of, nonce_of};
 use crate::ident::Tag;
 use crate::wire::message::{LeaveSort, Refusal, ToMember, ToSupervisor};
 
 impl World {
     pub(super) fn receive(&mut self, i: u8) {
         let Some(k) = self.current(i) else { return };
+        if !self.pipes[k].down.is_empty() {
+            self.at(i).cut_off = 0;
+        }
         let Some(frame) = self.pipes[k].down.pop_front() else {
             self.pipes[k].shut_client();
             return self.elect_again(i);
@@ -27,7 +30,8 @@ impl World {
 
     /// The member half takes a frame: its answers.
     pub(super) fn take(&mut self, i: u8, frame: ToMember) -> Vec<ToSupervisor> {
-        if matches!(frame, ToMember::Refused(Refusal::Leaving)) {
+        if let ToMember::Refused(refusal @ (Refusal::Leaving | Refusal::Attempt { .. } | Refusal::Taken)) = &frame {
+            self.at(i).session.turned_away(refusal);
             return Vec::new();
         }
         let before = self.ghost_before(i, &frame);
@@ -97,7 +101,7 @@ impl World {
         if !keeps {
             instance.generation += 1;
             let id = id_of(usize::from(i), instance.generation);
-            instance.session.rename(id);
+            instance.session.rename(id, nonce_of(id));
         }
         instance.presence = Some(instance.session.id());
         instance.membership = None;

@@ -16,6 +16,7 @@ mod possible;
 mod script;
 mod state;
 mod steps;
+mod strangers;
 mod walk;
 mod world;
 
@@ -67,6 +68,8 @@ struct Config {
     judges: bool,
     /// How many messages and questions each instance may send.
     errands: u8,
+    /// Whether the kernel shows a membership besides, under which nobody but strangers speak.
+    faked: bool,
     /// Whether every frame is encoded and decoded on its way.
     wire: bool,
     length: usize,
@@ -95,10 +98,12 @@ enum Fault {
     Pause,
     Deny,
     Lack,
+    Intrude,
+    Foreign,
 }
 
 impl Fault {
-    const COUNT: usize = Self::Lack as usize + 1;
+    const COUNT: usize = Self::Foreign as usize + 1;
 }
 
 impl Config {
@@ -132,6 +137,7 @@ impl Config {
         succession: false,
         judges: false,
         errands: 0,
+        faked: false,
         wire: false,
         length: 60,
     };

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::numbers;
 use super::super::supervisor::fuzzing::{self, Done, Trial};
 use super::super::supervisor::{Control, LinkId, Supervisor};
 use super::super::window::RollCall;
 use super::Config;
 use super::walk::Chance;
 use super::world::{lock_name, new_session};
-use crate::ident::{Attempt, Epoch, InstanceId, Kind, Request, Resource, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Nonce, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::frame::Message;
 use crate::wire::message::*;
 
@@ -21,12 +22,20 @@ fn number(chance: &mut Chance) -> u64 {
     match chance.below(40) {
         0 => u64::MAX,
         1 => u64::MAX - (1 << 32),
+        2 => numbers::END - (1 << 22) + chance.below(3) as u64,
+        3 => numbers::BELIEF - 1 + chance.below(3) as u64,
+        4 => numbers::LAST,
         n => n as u64 % 5,
     }
 }
 
 fn id(chance: &mut Chance) -> InstanceId {
     InstanceId::new(1000 + chance.below(4) as u64)
+}
+
+/// Most of the time that of the id, as in [`Trial::greet`].
+fn nonce(chance: &mut Chance) -> Nonce {
+    Nonce::new([1000, 1001, 1002, 1003, 0, 7][chance.below(6)])
 }
 
 fn forfeit(chance: &mut Chance) -> Forfeit {
@@ -107,6 +116,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             trust: Trust::Open,
             id: id(c),
             attempt: Attempt::new(number(c)),
+            nonce: nonce(c),
         }),
         4..7 => ToSupervisor::Join(Join {
             group: lock_name(u8::from(c.below(30) == 0)).name,
@@ -117,7 +127,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
             stopping: c.below(8) == 0,
             profile: profile(c),
         }),
-        7 => ToSupervisor::Names(sort(c), vec![id(c), id(c)]),
+        7 => ToSupervisor::Names(sort(c), vec![(id(c), nonce(c)), (id(c), nonce(c))]),
         8 => ToSupervisor::Departed(id(c), EndReason::Left),
         9 => ToSupervisor::Held(HeldClaim { want: want(c), token: Token::new(number(c)), since: number(c) }),
         10 => {
@@ -150,7 +160,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
 
 fn to_member(chance: &mut Chance) -> ToMember {
     let c = chance;
-    let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active };
+    let entry = |c: &mut Chance| Entry { id: id(c), profile: profile(c), standing: Standing::Active, nonce: nonce(c) };
     let head = |c: &mut Chance| ViewHead {
         stamp: stamp(c),
         base: Token::new(number(c)),
@@ -200,6 +210,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         31 => ToMember::Failed(request(c), "".into()),
         32 => ToMember::Command(order(c)),
         33 if c.below(9) == 0 => ToMember::Evicted,
+        26 => ToMember::Leave(LeaveSort::ResigningOver(id(c), Tag::new(number(c)))),
         _ => ToMember::Leave(LeaveSort::Leaving),
     }
 }
@@ -277,6 +288,7 @@ fn run(seed: u64, has_manners: bool) -> Done {
             8 => supervisor.called(roll.clone()),
             9 => supervisor.judged(question, [Ok(()), Err("".into())][c.below(2)].clone()),
             10 => supervisor.handled(question, [Ok(said(c)), Err("".into())][c.below(2)].clone()),
+            12 => supervisor.set_time(number(c)),
             11 if has_manners => supervisor.written(link, u64::MAX),
             _ if has_manners => supervisor.frame(link, proper(c)),
             _ => supervisor.frame(link, to_supervisor(c)),
@@ -378,7 +390,7 @@ fn a_member_bears_whatever_its_supervisor_says() {
                 4 => drop(session.release(request(c))),
                 5 => drop(session.arrive(lock_name(0).name, 2)),
                 6 => drop(session.give_up(request(c))),
-                7 if c.below(4) == 0 => session.rename(id(c)),
+                7 if c.below(4) == 0 => session.rename(id(c), nonce(c)),
                 _ => drop(session.receive(to_member(c))),
             }
         }

@@ -1,6 +1,7 @@
 //! Which steps are possible: what the instances do of their own accord, and what is done to them.
 
 use super::super::session::Claim;
+use super::strangers::{FAKED, NOBODY};
 use super::world::{Action, Instance, Phase, Pipe, World, owner};
 use super::{Fault, SEMAPHORE};
 use crate::wire::message::{Mode, ToSupervisor};
@@ -53,6 +54,10 @@ impl World {
         }
         if !frozen && instance.uncalled {
             actions.push(Action::Call(i));
+        }
+        if !frozen && self.waited_for(i) == [NOBODY] && self.may_slice(i) {
+            // Nobody makes a faked membership end but time.
+            actions.push(Action::Slice(i));
         }
         let Some(supervisor) = &instance.supervisor else { return };
         if !frozen
@@ -152,6 +157,12 @@ impl World {
                     actions.push(Action::Slice(i));
                 }
                 self.cuts(i, actions);
+                if left(Fault::Foreign) && self.config.faked {
+                    actions.push(Action::Foreign);
+                }
+                if left(Fault::Intrude) {
+                    self.intrusions(actions);
+                }
             }
         }
     }
@@ -178,7 +189,7 @@ impl World {
         let Some(supervisor) = &self.instances[usize::from(i)].supervisor else { return Vec::new() };
         let mut ids = supervisor.awaited();
         ids.extend(supervisor.unnamed());
-        let mut slots: Vec<usize> = ids.into_iter().map(owner).collect();
+        let mut slots: Vec<usize> = ids.into_iter().map(|id| if id == FAKED { NOBODY } else { owner(id) }).collect();
         if supervisor.awaits_stranger() {
             let strange = |(k, other): &(usize, &Instance)| {
                 *k != usize::from(i) && other.membership.is_some_and(|id| supervisor.registry().get(id).is_none())
@@ -209,12 +220,12 @@ impl World {
         }
         let drained = self.is_drained(i);
         let naive = instance.slept && (!self.config.rules.limit_counts_drained_time || !drained);
-        naive || drained && waited_for.iter().all(|k| self.instances[*k].stopped)
+        naive || drained && waited_for.iter().all(|k| self.is_silent(*k))
     }
 
     /// Whether everybody who is waited for is stopped.
     pub(super) fn is_late(&self, i: u8) -> bool {
-        self.waited_for(i).iter().all(|k| self.instances[*k].stopped)
+        self.waited_for(i).iter().all(|k| self.is_silent(*k))
     }
 
     pub(super) fn mode(action: Action) -> Mode {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::super::session::Effect;
 use super::super::supervisor::{Control, Lack, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
+use super::strangers::FAKED;
 use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
 use super::{Clock, Fault, PERMITS, SEMAPHORE};
 use crate::ident::InstanceId;
@@ -91,6 +92,8 @@ impl World {
             Action::Resume(i, k) => self.pause(i, k, false),
             Action::Judge(n, allows) => self.judge(n, allows),
             Action::Answer(n) => self.answer(n),
+            Action::Intrude(i, how) => self.intrude(i, how),
+            Action::Foreign => self.foreign_hello(),
         }
         let instances = &self.instances;
         self.pipes
@@ -135,6 +138,8 @@ impl World {
             Action::Slice(_) => Fault::Limit,
             Action::Pause(..) => Fault::Pause,
             Action::Judge(_, false) => Fault::Deny,
+            Action::Intrude(..) => Fault::Intrude,
+            Action::Foreign => Fault::Foreign,
             _ => return,
         };
         self.used[fault as usize] = self.used[fault as usize].saturating_add(1);
@@ -197,6 +202,9 @@ impl World {
             control: Control {
                 yields: config.succession,
                 heirs: instance.session.heirs().clone(),
+                yielded: instance.session.yielded().clone(),
+                known: instance.session.highest(),
+                is_member: !instance.session.is_fresh(),
                 judges: config.judges,
                 answers: config.errands > 0,
                 ..Control::default()
@@ -227,7 +235,8 @@ impl World {
         let roll = if self.config.listing {
             let shown = |instance: &Instance| instance.membership.map(|id| (id, instance.tags.clone()));
             let shown = self.instances.iter().filter_map(shown);
-            RollCall::Everyone(shown.flat_map(|(id, tags)| tags.into_iter().map(move |tag| (id, tag))).collect())
+            let shown = shown.flat_map(|(id, tags)| tags.into_iter().map(move |tag| (id, tag)));
+            RollCall::Everyone(shown.chain(self.faked()).collect())
         } else {
             RollCall::Somebody(self.is_somebody_else(i))
         };
@@ -264,6 +273,7 @@ impl World {
                 };
                 let adopted = supervisor.state().stamp();
                 supervisor.close(clock);
+                self.yields = 0;
                 self.ghost_close(&supervisor);
                 self.state_adopted(&supervisor, adopted);
             }
@@ -289,11 +299,15 @@ impl World {
                     }
                 }
                 Output::Cut(link) => {
+                    self.note_cut(link);
                     if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link) {
                         pipe.shut_server();
                     }
                 }
-                Output::StepDown(_) => self.at(i).retiring = Some(Retiring::Stays),
+                Output::StepDown(why) => {
+                    self.note_yield(i, why);
+                    self.at(i).retiring = Some(Retiring::Stays);
+                }
                 Output::Judge(number, entry, frame) => self.policy_asked(i, number, entry.id, &frame),
                 Output::Handle(number, entry, bytes) => self.handler_asked(i, &supervisor, number, entry.id, &bytes),
             }
@@ -328,8 +342,9 @@ impl World {
         };
         if let Some(frame) = self.pipes[k].up.pop_front() {
             let frame = if self.config.wire { super::through_the_wire(frame) } else { frame };
-            if let ToSupervisor::Hello(hello) = &frame
-                && self.at(server).supervisor.as_ref().is_some_and(|supervisor| replaced(supervisor, hello.id))
+            let id = self.at(client).session.id();
+            if frame == ToSupervisor::ClaimsEnd
+                && self.at(server).supervisor.as_ref().is_some_and(|supervisor| replaced(supervisor, id))
             {
                 self.void_promises(client);
             }
@@ -391,7 +406,7 @@ impl World {
         };
         waited.retain(over);
         self.at(i).supervisor = Some(supervisor);
-        for id in waited {
+        for id in waited.into_iter().filter(|id| *id != FAKED) {
             self.no_witness(id);
             self.excuse(id);
             self.ghost_excuse_waits(owner(id) as u8);

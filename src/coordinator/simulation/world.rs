@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use super::super::session::{Claim, Session};
 use super::super::supervisor::{LinkId, Supervisor};
 use super::ghost::Ghost;
+use super::strangers::{FAKED, Intrusion};
 use super::{Config, Fault, SEMAPHORE};
-use crate::ident::{InstanceId, Kind, Name, Request, Resource, Tag};
+use crate::ident::{InstanceId, Kind, Name, Nonce, Request, Resource, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
 
 /// One step. The numbers are an instance, then a lock or the attempt that made a connection.
@@ -72,6 +73,10 @@ pub(super) enum Action {
     Judge(u8, bool),
     /// The handler answers this one of the open questions.
     Answer(u8),
+    /// A stranger connects, speaks under the id of this one, and hangs up.
+    Intrude(u8, Intrusion),
+    /// A stranger says hello under the faked membership, in another wire version.
+    Foreign,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +107,8 @@ pub(super) struct Instance {
     pub(super) arrived: u8,
     /// It was stopped while its window was open.
     pub(super) slept: bool,
+    /// How many of its connections in a row were cut before it was told anything, since somebody else has its id.
+    pub(super) cut_off: u8,
     /// The kernel was not asked yet who is there.
     pub(super) uncalled: bool,
     /// Frozen: it closes its listener when everything is written, and then leaves or elects again.
@@ -142,6 +149,8 @@ pub(super) struct World {
     pub(super) links: u64,
     pub(super) tags: u64,
     pub(super) reigns: u64,
+    /// How often the office was left since a window has closed for members that had to be refused.
+    pub(super) yields: usize,
     /// How the last reign ended: by a resignation.
     pub(super) resigned: bool,
     /// Who has heard of which heirs.
@@ -181,7 +190,12 @@ pub(super) fn new_session(config: &Config, id: InstanceId) -> Session {
         label: "".into(),
         payload: [].into(),
     };
-    Session::new(id, lock_name(0).name, profile).with_rules(config.rules)
+    Session::new(id, nonce_of(id), lock_name(0).name, profile).with_rules(config.rules)
+}
+
+/// What the instance with this id proves itself by.
+pub(super) fn nonce_of(id: InstanceId) -> Nonce {
+    Nonce::new(id.number() << 20)
 }
 
 impl Instance {
@@ -212,6 +226,7 @@ impl World {
             acquired: 0,
             arrived: 0,
             slept: false,
+            cut_off: 0,
             uncalled: false,
             retiring: None,
             must_rename: false,
@@ -225,6 +240,7 @@ impl World {
             links: 0,
             tags: 0,
             reigns: 0,
+            yields: 0,
             resigned: false,
             heard_of: BTreeSet::new(),
             ghost: Ghost::new(config.slots),
@@ -280,11 +296,14 @@ impl World {
 
     /// The kernel has closed the presence of this id.
     pub(super) fn is_gone(&self, id: InstanceId) -> bool {
-        self.instances[owner(id)].presence != Some(id)
+        id != FAKED && self.instances[owner(id)].presence != Some(id)
     }
 
     /// The kernel has closed every membership of this id that the supervisor knows of.
     pub(super) fn is_membership_gone(&self, supervisor: &Supervisor, id: InstanceId) -> bool {
+        if id == FAKED {
+            return false;
+        }
         let owner = &self.instances[owner(id)];
         owner.membership != Some(id) || !supervisor.shown(id).iter().any(|tag| owner.tags.contains(tag))
     }

@@ -126,7 +126,6 @@ mod tests {
 
     /// 2 is back, with a higher attempt.
     fn say_hello_again(supervisor: &mut Supervisor, link: LinkId) {
-        supervisor.claimants.remove(&InstanceId::new(2));
         say_hello(supervisor, link, 2, &[1, 2]);
     }
 

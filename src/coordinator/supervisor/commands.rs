@@ -40,6 +40,11 @@ impl Stops {
         self.evicted.contains(&id)
     }
 
+    /// Whether it is being written that it is evicted.
+    pub(super) fn is_being_evicted(&self, id: InstanceId) -> bool {
+        self.evicting.values().any(|(evicted, _)| *evicted == id)
+    }
+
     /// The entry has ended.
     pub(super) fn forget(&mut self, id: InstanceId) {
         self.told.remove(&id);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Control, LinkId, Output, Settings, Supervisor};
 use crate::coordinator::window::RollCall;
-use crate::ident::{Attempt, Epoch, InstanceId, Name, Stamp, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Name, Nonce, Stamp, Token};
 use crate::wire::WIRE_VERSION;
 use crate::wire::frame::Message;
 use crate::wire::message::{Hello, Join, LeaveSort, Profile, Purpose, Refusal, ToMember, ToSupervisor, Trust};
@@ -92,7 +92,8 @@ impl Trial {
     pub(crate) fn greet(&mut self, link: LinkId, id: InstanceId, purpose: Purpose, profile: Profile) {
         let attempt = Attempt::new(self.connections);
         let (none, epoch, base) = (Stamp::default(), Epoch::default(), Token::default());
-        let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt };
+        let nonce = Nonce::new(id.number());
+        let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt, nonce };
         let join = Join { group: group(), state: none, stamp: none, epoch, base, stopping: false, profile };
         for frame in [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::ClaimsEnd] {
             self.supervisor.frame(link, frame);
@@ -170,6 +171,8 @@ pub(crate) fn run(data: &[u8]) -> Done {
             5 => trial.supervisor.membership_gone(id),
             6 => trial.supervisor.time(Duration::from_secs(1), yes),
             7 if of < 8 => trial.supervisor.freeze(LeaveSort::Resigning),
+            // A time in milliseconds, of which the highest are beyond all numbers.
+            7 if of < 72 => trial.supervisor.set_time(1 << (of - 8)),
             7 => trial.supervisor.called(RollCall::Somebody(yes)),
             8 => {
                 let verdict = if yes { Ok(()) } else { Err("no".into()) };

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use self::lane::{Asked, Lane};
 use super::super::registry::Place;
 use super::{LinkId, LinkState, Phase, Supervisor};
-use crate::ident::{InstanceId, Kind, Request, Stamp};
+use crate::ident::{InstanceId, Kind, Nonce, Request, Stamp};
 use crate::wire::message::{Entry, HeldClaim, Standing, ToMember, ToSupervisor, WantClaim};
 
 mod lane;
@@ -157,7 +157,7 @@ impl Supervisor {
         match &self.links.get(&link)?.state {
             LinkState::Member(id) => self.registry.entry(*id),
             LinkState::Observer { id, profile, .. } => {
-                Some(Entry { id: *id, profile: (**profile).clone(), standing: Standing::Active })
+                Some(Entry { id: *id, profile: (**profile).clone(), standing: Standing::Active, nonce: Nonce::UNKNOWN })
             }
             _ => None,
         }

@@ -3,7 +3,7 @@
 use super::super::numbers;
 use super::super::registry::Place;
 use super::super::submission::Submission;
-use super::{Link, LinkId, LinkState, Output, Phase, StepDown, Supervisor, WIRE_VERSION};
+use super::{Link, LinkId, LinkState, Output, Phase, Supervisor, WIRE_VERSION};
 use crate::ident::{InstanceId, Stamp};
 use crate::wire::chunk_ids;
 use crate::wire::message::{Hello, Join, NameSort, Opened, Order, Purpose, Refusal, ToMember};
@@ -14,27 +14,12 @@ impl Supervisor {
         if hello.wire != WIRE_VERSION {
             let refusal = Refusal::Wire { supervisor: WIRE_VERSION, client: hello.wire };
             self.refuse(link, refusal);
-            if matches!(&self.phase, Phase::Window(w) if w.awaited().chain(w.unnamed()).any(|awaited| awaited == id)) {
-                self.step_down(StepDown::MustRefuse);
-            }
+            return self.yield_to(id);
+        }
+        let by_itself = !self.rules.effects_follow_the_handshake && hello.purpose == Purpose::Member;
+        if by_itself && !self.take_over_by_hello(link, &hello) {
             return;
         }
-        if hello.purpose == Purpose::Observer {
-            return self.set_state(link, LinkState::Gathering(Box::new(Submission::new(hello))));
-        }
-        if let Some((attempt, older)) = self.claimants.get(&id).copied()
-            && self.rules.highest_attempt
-        {
-            if attempt >= hello.attempt {
-                return self.cut(link);
-            }
-            // Its owner has given that connection up, or it would not have made this one.
-            self.cut(older);
-            if self.registry.get(id).is_some() {
-                self.disconnected(id, false);
-            }
-        }
-        self.claimants.insert(id, (hello.attempt, link));
         self.set_state(link, LinkState::Gathering(Box::new(Submission::new(hello))));
     }
 
@@ -48,22 +33,34 @@ impl Supervisor {
     pub(super) fn submitted(&mut self, link: LinkId) {
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get_mut(&link) else { return };
         let id = submission.hello.id;
-        if submission.hello.purpose == Purpose::Observer {
-            let Some(Join { profile, .. }) = submission.join.take() else { return };
+        let (hello, Some(join)) = (submission.hello.clone(), submission.join.take()) else { return };
+        if self.rules.effects_follow_the_handshake
+            && let Err(answer) = self.identify(link, &hello, join.stamp == Stamp::default())
+        {
+            self.send(link, answer);
+            return self.close_link(link);
+        }
+        if hello.purpose == Purpose::Observer {
+            let Join { profile, .. } = join;
+            self.watch(link, id);
             self.set_state(link, LinkState::Observer { id, profile: Box::new(profile), welcomed: false });
             if !self.is_window_open() {
                 self.welcome_observer(link);
             }
             return;
         }
-        let Some(join) = submission.join.take() else { return };
-        if !numbers::are_credible(&join, &submission.held) {
-            return self.refuse(link, Refusal::Protocol("number beyond all that a reign can have".into()));
-        }
+        let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get(&link) else { return };
         let is_fresh = join.stamp == Stamp::default();
-        if self.stops.was_evicted(id) {
+        if !numbers::are_within(self.believed(link), &join, &submission.held) {
+            self.refuse(link, Refusal::Protocol("number beyond all that this supervisor can believe".into()));
+            if !is_fresh && !self.settings.control.is_member {
+                // The others may know what this one cannot.
+                self.yield_to(id);
+            }
+            return;
+        }
+        if self.stops.was_evicted(id) || self.stops.is_being_evicted(id) {
             // Its connection had ended before it could read so.
-            self.claimants.remove(&id);
             self.send(link, ToMember::Evicted);
             return self.close_link(link);
         }
@@ -73,6 +70,9 @@ impl Supervisor {
         if is_fresh && self.registry.get(id).is_none() && self.seats_but_for(id) >= self.settings.member_limit as usize
         {
             return self.refuse(link, Refusal::Full { limit: self.settings.member_limit });
+        }
+        if self.rules.effects_follow_the_handshake {
+            self.take_over(link, &hello);
         }
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self
             .links
@@ -119,17 +119,19 @@ impl Supervisor {
         if let Phase::Window(window) = &mut self.phase {
             window.newcomer(id, &join);
         }
-        self.registry.put(id, join.profile, Place::Parked(link));
+        self.registry.put(id, submission.hello.nonce, join.profile, Place::Parked(link));
     }
 
     fn survivor(&mut self, link: LinkId, id: InstanceId, join: Join, submission: Submission) {
+        let known: Vec<_> = submission.known.iter().map(|(id, nonce)| (*id, *nonce)).collect();
+        self.contradict(id, &known);
         let Phase::Window(window) = &mut self.phase else { return };
         window.survivor(id, &join, &submission, link == LinkId::LOCAL);
         let known = self.registry.in_place(|place| matches!(place, Place::Here(_)));
         let mut names: Vec<_> = known.clone();
         names.push(id);
         let copy = join.state;
-        self.registry.put(id, join.profile, Place::Here(link));
+        self.registry.put(id, submission.hello.nonce, join.profile, Place::Here(link));
         self.barriers.bring(id, submission.completed);
         for ids in chunk_ids(&names) {
             self.send(link, ToMember::Names(NameSort::Heard, ids));
@@ -143,7 +145,7 @@ impl Supervisor {
     fn returning(&mut self, link: LinkId, id: InstanceId, mut join: Join, submission: Submission) {
         // It may not have heard yet that it was paused, or that it is no more.
         join.profile.paused = self.registry.get(id).is_some_and(|member| member.profile.paused);
-        self.registry.put(id, join.profile, Place::Here(link));
+        self.registry.put(id, submission.hello.nonce, join.profile, Place::Here(link));
         self.announce(&[id], Vec::new(), Some(link));
         if join.stamp == Stamp::default() {
             self.welcome_with(&[(link, join.state)]);
@@ -189,11 +191,16 @@ pub(super) mod tests {
     use super::super::super::window::RollCall;
     use super::super::{Control, Settings};
     use super::*;
-    use crate::ident::{Attempt, Epoch, Name, Tag, Token};
+    use crate::ident::{Attempt, Epoch, Name, Nonce, Tag, Token};
     use crate::wire::message::{EndReason, Profile, ToSupervisor, Trust};
 
     pub(in super::super) fn group() -> Name {
         Name::new("group").expect("a short name")
+    }
+
+    /// What the instance of this number proves itself by.
+    pub(in super::super) const fn nonce_of(number: u64) -> Nonce {
+        Nonce::new(number + (1 << 40))
     }
 
     /// Everything that an instance says at first.
@@ -222,6 +229,7 @@ pub(super) mod tests {
             id: InstanceId::new(number),
             // Whoever comes again has a later connection.
             attempt: Attempt::new(1 + link.0),
+            nonce: nonce_of(number),
         };
         let n = u64::from(!known.is_empty());
         let profile =
@@ -236,7 +244,7 @@ pub(super) mod tests {
             stopping: false,
             profile,
         };
-        let known = known.iter().copied().map(InstanceId::new).collect();
+        let known = known.iter().map(|number| (InstanceId::new(*number), nonce_of(*number))).collect();
         supervisor.connected(link);
         let frames =
             [ToSupervisor::Hello(hello), ToSupervisor::Join(join), ToSupervisor::Names(NameSort::Known, known)];

@@ -18,6 +18,7 @@ impl Supervisor {
         if let Phase::Window(window) = &mut self.phase {
             window.called(self.settings.me, roll);
         }
+        self.yield_to_unfit();
     }
 
     /// The kernel has closed the presence of this instance.
@@ -57,9 +58,10 @@ impl Supervisor {
         }
     }
 
-    /// Says what time it is, in milliseconds since 1970: what is granted from now on is granted then. Decides nothing, so
-    /// that a clock that is set back does no harm.
+    /// Says what time it is, in milliseconds since 1970: what is granted from now on is granted then, and numbers
+    /// are believed a little beyond it. A clock that is set back does no harm.
     pub const fn set_time(&mut self, now: u64) {
+        self.clock = now.saturating_mul(1_000_000);
         self.grants.set_time(now);
     }
 

@@ -55,7 +55,7 @@ impl Supervisor {
         // What this link says from now on, its end included, means nothing; so its member is set aside here.
         if let Some(id) = member
             && !matches!(self.phase, Phase::Frozen)
-            && self.claimants.get(&id).is_some_and(|(_, current)| *current == link)
+            && self.is_current(link, id)
         {
             self.disconnected(id, false);
         }
@@ -84,7 +84,7 @@ impl Supervisor {
             },
             LinkState::Member(id) => {
                 let id = *id;
-                if !self.rules.highest_attempt || self.claimants.get(&id).is_some_and(|(_, current)| *current == link) {
+                if !self.rules.highest_attempt || self.is_current(link, id) {
                     self.member_frame(link, id, frame);
                 }
             }
@@ -119,14 +119,10 @@ impl Supervisor {
     pub fn ended(&mut self, link: LinkId, gone: bool) {
         let Some(Link { state, .. }) = self.links.remove(&link) else { return };
         self.forget_link(link);
-        if let LinkState::Gathering(submission) = &state {
-            self.forget_stranger(submission.hello.id, link);
-        }
         let (LinkState::Member(id), false) = (&state, matches!(self.phase, Phase::Frozen)) else {
             return self.progress();
         };
-        let current = self.claimants.get(id).is_some_and(|(_, current)| *current == link);
-        if current || !self.rules.highest_attempt {
+        if self.is_current(link, *id) || !self.rules.highest_attempt {
             self.disconnected(*id, gone || !self.rules.end_is_not_death);
         }
         self.progress();
@@ -192,26 +188,6 @@ impl Supervisor {
         }
     }
 
-    /// A handshake came to nothing. Its attempt is remembered only for ids that mean something here, or strangers could
-    /// fill the memory.
-    pub(super) fn forget_stranger(&mut self, id: InstanceId, link: LinkId) {
-        let awaited = matches!(&self.phase, Phase::Window(window) if window.knows(id));
-        if self.claimants.get(&id).is_some_and(|(_, current)| *current == link)
-            && self.registry.get(id).is_none()
-            && !awaited
-        {
-            self.claimants.remove(&id);
-        }
-    }
-
-    /// The attempts of an id that has ended mean nothing any more, unless a newer one is on its way.
-    pub(super) fn forget_claimant(&mut self, id: InstanceId) {
-        let Some((_, link)) = self.claimants.get(&id) else { return };
-        if !matches!(self.links.get(link).map(|found| &found.state), Some(LinkState::Gathering(_))) {
-            self.claimants.remove(&id);
-        }
-    }
-
     /// Nobody waits for writes to a connection that has ended: its owner will be told everything when it is back.
     pub(super) fn forget_link(&mut self, link: LinkId) {
         if let Phase::Opening(awaiting) = &mut self.phase {
@@ -223,6 +199,7 @@ impl Supervisor {
         if let Some((_, awaiting)) = &mut self.base_round {
             awaiting.remove(&link);
         }
+        self.watchers.remove(&link);
         self.surveys.remove(&link);
         self.writes.forget_link(link);
         self.forget_lane(link);

@@ -45,7 +45,7 @@ mod tests {
     use super::super::handshake::tests::{group, say_hello, told};
     use super::super::{Control, Settings, WIRE_VERSION};
     use super::*;
-    use crate::ident::{Attempt, InstanceId, Kind, Name, Request, Resource, Tag, Token};
+    use crate::ident::{Attempt, InstanceId, Kind, Name, Nonce, Request, Resource, Tag, Token};
     use crate::wire::message::{Hello, Join, Mode, Profile, Purpose, Queued, ToSupervisor, Trust, Want};
 
     /// A supervisor, 1, whose window waits for 2.
@@ -69,7 +69,14 @@ mod tests {
 
     fn observe(supervisor: &mut Supervisor, link: LinkId) {
         let (id, attempt) = (InstanceId::new(70), Attempt::new(1));
-        let hello = Hello { wire: WIRE_VERSION, purpose: Purpose::Observer, trust: Trust::Open, id, attempt };
+        let hello = Hello {
+            wire: WIRE_VERSION,
+            purpose: Purpose::Observer,
+            trust: Trust::Open,
+            id,
+            attempt,
+            nonce: Nonce::new(1),
+        };
         let profile =
             Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
         let (stamp, base) = Default::default();

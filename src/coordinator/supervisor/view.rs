@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{LinkId, LinkState, Output, Place, Supervisor, chunk_entries, chunk_forfeits};
-use crate::ident::{InstanceId, Stamp};
-use crate::wire::message::{EndReason, ToMember, ViewHead, Welcome};
+use crate::ident::{InstanceId, Nonce, Stamp};
+use crate::wire::message::{Delta, EndReason, Entry, ToMember, ViewHead, Welcome};
 
 impl Supervisor {
     /// The head of the present view.
@@ -90,9 +90,28 @@ impl Supervisor {
             self.links.get_mut(link).filter(|found| found.state != LinkState::Closing).map(|found| found.sent += 1)
         };
         let mut open = open;
-        let links: Vec<_> = links.into_iter().filter(|link| open(link).is_some()).collect();
+        let mut links: Vec<_> = links.into_iter().filter(|link| open(link).is_some()).collect();
+        if let Some(blinded) = without_nonces(&frame) {
+            let (observers, members): (Vec<_>, _) = links.into_iter().partition(|link| self.is_an_observers(*link));
+            if !observers.is_empty() {
+                self.outputs.push(Output::Cast(observers, blinded()));
+            }
+            links = members;
+        }
         if !links.is_empty() {
             self.outputs.push(Output::Cast(links, frame));
         }
     }
+}
+
+/// The frame as an observer gets it, if it names entries: what members prove themselves by is nothing for strangers.
+fn without_nonces(frame: &ToMember) -> Option<impl Fn() -> ToMember> {
+    let blind = |entries: &[Entry]| -> Vec<Entry> {
+        entries.iter().map(|entry| Entry { nonce: Nonce::UNKNOWN, ..entry.clone() }).collect()
+    };
+    matches!(frame, ToMember::Entries(_) | ToMember::Delta(_)).then_some(move || match frame {
+        ToMember::Entries(entries) => ToMember::Entries(blind(entries)),
+        ToMember::Delta(delta) => ToMember::Delta(Delta { entries: blind(&delta.entries), ..delta.clone() }),
+        other => other.clone(),
+    })
 }

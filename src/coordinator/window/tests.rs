@@ -25,9 +25,10 @@ fn member(epoch: u64, known: &[u64]) -> (Join, Submission) {
         stopping: false,
         profile,
     };
-    let hello = Hello { wire: 1, purpose: Purpose::Member, trust: Trust::Open, id: id(0), attempt: Attempt::default() };
+    let (attempt, nonce) = (Attempt::default(), Nonce::new(1));
+    let hello = Hello { wire: 1, purpose: Purpose::Member, trust: Trust::Open, id: id(0), attempt, nonce };
     let mut submission = Submission::new(hello);
-    submission.known = known.iter().copied().map(InstanceId::new).collect();
+    submission.known = known.iter().map(|number| (id(*number), Nonce::new(*number))).collect();
     (join, submission)
 }
 

@@ -26,11 +26,20 @@ fn instance(callbacks: Callbacks) -> Arc<Shared> {
         succession: true,
         callbacks,
     };
-    Arc::new(Shared::new(settings, Session::new(InstanceId::new(1), group, profile()), None))
+    Arc::new(Shared::new(
+        settings,
+        Session::new(InstanceId::new(1), crate::ident::Nonce::new(1), group, profile()),
+        None,
+    ))
 }
 
 fn entry() -> Entry {
-    let entry = message::Entry { id: InstanceId::new(7), profile: profile(), standing: message::Standing::Active };
+    let entry = message::Entry {
+        id: InstanceId::new(7),
+        profile: profile(),
+        standing: message::Standing::Active,
+        nonce: crate::ident::Nonce::new(7),
+    };
     Entry::from_wire(&entry, None)
 }
 

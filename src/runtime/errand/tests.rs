@@ -21,7 +21,7 @@ fn shared(port: u16, purpose: Purpose) -> Arc<Shared> {
     let group = Name::new("group").expect("a short name");
     let profile =
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-    let mut session = Session::new(InstanceId::new(2), group.clone(), profile);
+    let mut session = Session::new(InstanceId::new(2), crate::ident::Nonce::new(1), group.clone(), profile);
     if purpose == Purpose::Observer {
         session = session.observing();
     }

@@ -33,7 +33,8 @@ fn greeted() -> (Shared, std::sync::Arc<Peer>, TcpStream) {
     };
     let profile =
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-    let shared = Shared::new(settings, Session::new(InstanceId::new(2), name(), profile), None);
+    let shared =
+        Shared::new(settings, Session::new(InstanceId::new(2), crate::ident::Nonce::new(1), name(), profile), None);
     let peer = std::sync::Arc::new(Peer::new(stream).expect("its options"));
     assert!(shared.state().sit(Seat::Subordinate(peer.clone())));
     shared.state().hello();

@@ -36,8 +36,12 @@ impl Reign {
                 break;
             }
             for output in outputs {
+                if core.ended == Some(Ended::FailStop) {
+                    // Nothing of what was decided last reaches anybody.
+                    return Settled::default();
+                }
                 match output {
-                    Output::Send(LinkId::LOCAL, frame) => self.tell_own(&mut core.machine, frame),
+                    Output::Send(LinkId::LOCAL, frame) => self.tell_own(core, frame),
                     Output::Send(to, frame) => {
                         log::trace!("to {}: {frame}", to.0);
                         if let Some(link) = core.links.get(&to) {
@@ -56,7 +60,7 @@ impl Reign {
                             }
                         }
                         if links.contains(&LinkId::LOCAL) {
-                            self.tell_own(&mut core.machine, frame);
+                            self.tell_own(core, frame);
                         }
                     }
                     Output::Watch(links) => {
@@ -80,10 +84,13 @@ impl Reign {
                     }
                     Output::StepDown(why) => {
                         log::warn!("leaving the office to another: {}", sentence(why));
+                        if let StepDown::MustRefuse(membership) = why {
+                            self.shared.state().session.yielded_for(membership);
+                        }
                         core.ended = Some(match why {
                             StepDown::Stopped => Ended::Left,
                             StepDown::Lacks(_) => Ended::Lacking,
-                            StepDown::Forfeited | StepDown::MustRefuse => Ended::SteppedDown,
+                            StepDown::Forfeited | StepDown::MustRefuse(_) => Ended::SteppedDown,
                         });
                     }
                     Output::Judge(question, entry, frame) => {
@@ -111,14 +118,18 @@ impl Reign {
     }
 
     /// The supervisor's own instance hears like any other, but at once.
-    fn tell_own(&self, machine: &mut Supervisor, frame: ToMember) {
+    fn tell_own(&self, core: &mut Core, frame: ToMember) {
+        let machine = &mut core.machine;
         // If nobody else has to hear of the reign, it is open for whoever wakes up for this.
         if machine.is_open() && matches!(frame, ToMember::Welcome(_) | ToMember::Opened(_)) {
             self.open();
         }
         match self.shared.receive(frame) {
             Ok(replies) => replies.into_iter().for_each(|reply| machine.frame(LinkId::LOCAL, reply)),
-            Err(misplaced) => panic!("own member half and supervisor disagree: {}", misplaced.0),
+            Err(misplaced) => {
+                log::error!("the own member half and the supervisor disagree, leaving the office: {}", misplaced.0);
+                core.ended = Some(Ended::FailStop);
+            }
         }
     }
 
@@ -147,7 +158,9 @@ impl Reign {
 fn sentence(why: StepDown) -> &'static str {
     match why {
         StepDown::Forfeited => "this instance had forfeited everything before it won",
-        StepDown::MustRefuse => "a living member speaks another wire version",
+        StepDown::MustRefuse(_) => {
+            "a living member speaks another wire version, or brings numbers that cannot be believed"
+        }
         StepDown::Stopped => "this instance was told to stop and did not",
         StepDown::Lacks(Lack::Descriptors) => "this process has too few descriptors to take in those who are awaited",
         StepDown::Lacks(Lack::Threads) => "this process can start too few threads to take in those who are awaited",

@@ -79,7 +79,7 @@ fn values_that_a_field_cannot_have_are_refused() {
     let wants = frame(&ToSupervisor::Wants(WantClaim { want: samples::want(Mode::Shared), ticket: None }));
     for (frame, from_end, byte, field) in [
         (&acquire, 1, 3, "mode"),
-        (&hello, 20, 2, "purpose"),
+        (&hello, 28, 2, "purpose"),
         (&hello, 3, 1, "trust"),
         (&names, 5, 3, "sort of names"),
         (&departed, 1, 3, "end reason"),
@@ -98,14 +98,15 @@ fn values_that_a_field_cannot_have_are_refused() {
 
     let grant = [&[72], &[0; 24][..], &[3]].concat();
     for (bytes, field, value) in
-        [(&[64, 6][..], "refusal", 6), (&[81, 3], "sort of leave", 3), (&[95, 4], "order", 4), (&grant, "abandoned", 3)]
+        [(&[64, 8][..], "refusal", 8), (&[81, 4], "sort of leave", 4), (&[95, 4], "order", 4), (&grant, "abandoned", 3)]
     {
         assert_eq!(decode::<ToMember>(bytes), Err(DecodeError::BadValue { field, value }));
     }
-    let entry = Entry { id: samples::ID, profile: samples::profile(), standing: Standing::Active };
+    let entry =
+        Entry { id: samples::ID, profile: samples::profile(), standing: Standing::Active, nonce: samples::NONCE };
     let mut entries = frame(&ToMember::Entries(vec![entry]));
-    let last = entries.len() - 1;
-    entries[last] = 4;
+    let standing = entries.len() - 9;
+    entries[standing] = 4;
     assert_eq!(decode::<ToMember>(&entries[4..]), Err(DecodeError::BadValue { field: "standing", value: 4 }));
 }
 
@@ -170,11 +171,11 @@ fn a_stranger_is_told_from_a_hello_of_another_version() {
         hello[at..at + bytes.len()].copy_from_slice(bytes);
         hello
     };
-    let foreign_trust = [&with(5, &[0, 2])[..24], &[9, 0, 2, 1, 1]].concat();
+    let foreign_trust = [&with(5, &[0, 2])[..32], &[9, 0, 2, 1, 1]].concat();
     for (bytes, error) in [
         (with(1, b"HTTP"), DecodeError::Magic(0x4854_5450)),
         (with(7, &[2]), DecodeError::BadValue { field: "purpose", value: 2 }),
-        (with(25, &[0, 1]), DecodeError::TooLong { field: "trust", len: 1, limit: 0 }),
+        (with(33, &[0, 1]), DecodeError::TooLong { field: "trust", len: 1, limit: 0 }),
         // Of another version: what is odd about the rest does not matter.
         ([&with(5, &[0, 2])[..7], &[2]].concat(), DecodeError::ForeignWire(2)),
         (foreign_trust, DecodeError::ForeignWire(2)),

@@ -19,7 +19,10 @@ fn frozen_messages_have_the_bytes_they_always_had() {
     let ticket = Some(crate::ident::Ticket { epoch: crate::ident::Epoch::new(5), n: 6 });
     let permits = Mode::Permits { count: 3, limit: 25 };
     for (message, expected) in [
-        (ToSupervisor::Hello(hello()), format!("0000001b 01 42454c4c 0001 00 {ID_BYTES} 0000000000000009 00 0000")),
+        (
+            ToSupervisor::Hello(hello()),
+            format!("00000023 01 42454c4c 0001 00 {ID_BYTES} 0000000000000009 4e00000000000001 00 0000"),
+        ),
         (
             ToSupervisor::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN, since: SINCE }),
             format!("00000024 05 {WANT_BYTES} 00 0011223344556677 0000019000000001"),

@@ -7,12 +7,16 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{decode, frame};
-use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Nonce, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::fuzzing;
 use crate::wire::message::*;
 
 fn id() -> impl Strategy<Value = InstanceId> {
     any::<u64>().prop_map(InstanceId::new)
+}
+
+fn nonce() -> impl Strategy<Value = Nonce> {
+    any::<u64>().prop_map(Nonce::new)
 }
 
 fn epoch() -> impl Strategy<Value = Epoch> {
@@ -116,7 +120,12 @@ fn want() -> impl Strategy<Value = Want> {
 fn entry() -> impl Strategy<Value = Entry> {
     let standing =
         prop_oneof![Just(Standing::Active), Just(Standing::Paused), Just(Standing::Hung), Just(Standing::Aside)];
-    (id(), profile(), standing).prop_map(|(id, profile, standing)| Entry { id, profile, standing })
+    (id(), profile(), standing, nonce()).prop_map(|(id, profile, standing, nonce)| Entry {
+        id,
+        profile,
+        standing,
+        nonce,
+    })
 }
 
 fn view() -> impl Strategy<Value = ViewHead> {
@@ -158,15 +167,15 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
     use ToSupervisor as M;
     let purpose = prop_oneof![Just(Purpose::Member), Just(Purpose::Observer)];
     prop_oneof![
-        (any::<u16>(), purpose, id(), any::<u64>()).prop_map(|(wire, purpose, id, attempt)| {
-            M::Hello(Hello { wire, purpose, trust: Trust::Open, id, attempt: Attempt::new(attempt) })
+        (any::<u16>(), purpose, id(), any::<u64>(), nonce()).prop_map(|(wire, purpose, id, attempt, nonce)| {
+            M::Hello(Hello { wire, purpose, trust: Trust::Open, id, attempt: Attempt::new(attempt), nonce })
         }),
         (name(), stamp(), epoch(), token(), stamp(), any::<bool>(), profile()).prop_map(
             |(group, stamp, epoch, base, state, stopping, profile)| {
                 M::Join(Join { group, stamp, epoch, base, state, stopping, profile })
             }
         ),
-        (sort(), vec(id(), 0..40)).prop_map(|(sort, ids)| M::Names(sort, ids)),
+        (sort(), vec((id(), nonce()), 0..40)).prop_map(|(sort, names)| M::Names(sort, names)),
         ended().prop_map(|(id, reason)| M::Departed(id, reason)),
         (want(), token(), any::<u64>()).prop_map(|(want, token, since)| M::Held(HeldClaim { want, token, since })),
         (want(), option::of(ticket())).prop_map(|(want, ticket)| M::Wants(WantClaim { want, ticket })),
@@ -210,11 +219,18 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         text(1024).prop_map(|reason| Refusal::Protocol(reason.into())),
         Just(Refusal::Slow),
         Just(Refusal::Leaving),
+        any::<u64>().prop_map(|last| Refusal::Attempt { last: Attempt::new(last) }),
+        Just(Refusal::Taken),
     ]
 }
 
 fn leave() -> impl Strategy<Value = LeaveSort> {
-    prop_oneof![Just(LeaveSort::Leaving), Just(LeaveSort::Resigning), id().prop_map(LeaveSort::ResigningFor)]
+    prop_oneof![
+        Just(LeaveSort::Leaving),
+        Just(LeaveSort::Resigning),
+        id().prop_map(LeaveSort::ResigningFor),
+        forfeit().prop_map(|(id, tag)| LeaveSort::ResigningOver(id, tag))
+    ]
 }
 
 fn to_member() -> impl Strategy<Value = ToMember> {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Tag, Ticket, Token};
+use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Nonce, Request, Resource, Stamp, Tag, Ticket, Token};
 use crate::wire::WIRE_VERSION;
 use crate::wire::message::*;
 
 pub(super) const ID: InstanceId = InstanceId::new(0x0102_0304_0506_0708);
 pub(super) const OTHER: InstanceId = InstanceId::new(0xfff0_0000_0000_000f);
+pub(super) const NONCE: Nonce = Nonce::new(0x4e00_0000_0000_0001);
 pub(super) const REQUEST: Request = Request::new(0x21);
 pub(super) const TOKEN: Token = Token::new(0x0011_2233_4455_6677);
 pub(super) const STAMP: Stamp = Stamp { epoch: Epoch::new(0x30), n: 0x31 };
@@ -39,7 +40,8 @@ pub(super) fn profile() -> Profile {
 }
 
 pub(super) fn hello() -> Hello {
-    Hello { wire: WIRE_VERSION, purpose: Purpose::Member, trust: Trust::Open, id: ID, attempt: Attempt::new(9) }
+    let attempt = Attempt::new(9);
+    Hello { wire: WIRE_VERSION, purpose: Purpose::Member, trust: Trust::Open, id: ID, attempt, nonce: NONCE }
 }
 
 pub(super) fn want(mode: Mode) -> Want {
@@ -47,7 +49,7 @@ pub(super) fn want(mode: Mode) -> Want {
 }
 
 fn entry(id: InstanceId, standing: Standing) -> Entry {
-    Entry { id, profile: profile(), standing }
+    Entry { id, profile: profile(), standing, nonce: NONCE }
 }
 
 fn value(bytes: Option<Arc<[u8]>>) -> Value {
@@ -92,7 +94,7 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
             stopping: true,
             profile: profile(),
         }),
-        M::Names(NameSort::Known, vec![ID, OTHER]),
+        M::Names(NameSort::Known, vec![(ID, NONCE), (OTHER, Nonce::UNKNOWN)]),
         M::Names(NameSort::Heard, vec![]),
         M::Departed(OTHER, EndReason::Evicted),
         M::Held(HeldClaim { want: want(Mode::Exclusive), token: TOKEN, since: SINCE }),
@@ -141,6 +143,8 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Refused(Refusal::Protocol("unknown kind 99".into())),
         M::Refused(Refusal::Slow),
         M::Refused(Refusal::Leaving),
+        M::Refused(Refusal::Attempt { last: Attempt::new(9) }),
+        M::Refused(Refusal::Taken),
         M::Forfeited,
         M::Entries(vec![entry(ID, Standing::Active), entry(OTHER, Standing::Aside)]),
         M::Names(NameSort::Heard, vec![ID]),
@@ -169,6 +173,7 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Leave(LeaveSort::Leaving),
         M::Leave(LeaveSort::Resigning),
         M::Leave(LeaveSort::ResigningFor(OTHER)),
+        M::Leave(LeaveSort::ResigningOver(OTHER, Tag::new(0x41))),
         M::Ping(1),
         M::Pong(2),
         M::Forfeits(vec![(OTHER, Tag::new(0x41))]),

@@ -1,6 +1,6 @@
 use super::super::tests::{entry, lock, member as lock_member, name, profile};
 use super::*;
-use crate::ident::{Epoch, Stamp, Token};
+use crate::ident::{Epoch, Nonce, Stamp, Token};
 use crate::wire::message::{Delta, LeaveSort, Mode, Opened, ToMember, ViewHead, Welcome};
 
 const ME: InstanceId = InstanceId::new(2);
@@ -24,7 +24,7 @@ fn hear(session: &mut Session, frame: ToMember) -> Vec<Effect> {
 }
 
 fn newcomer() -> Session {
-    let mut session = Session::new(ME, name(), profile());
+    let mut session = Session::new(ME, Nonce::new(2), name(), profile());
     session.hello();
     session
 }
@@ -113,7 +113,7 @@ fn what_was_said_is_interrupted_when_the_connection_ends_and_never_said_again() 
 }
 
 fn observer() -> Session {
-    let mut session = Session::new(ME, name(), profile()).observing();
+    let mut session = Session::new(ME, Nonce::new(2), name(), profile()).observing();
     session.hello();
     hear(&mut session, welcome(Some(head(5))));
     session
@@ -309,7 +309,7 @@ fn who_is_paused_says_so_to_the_next_supervisor_also_under_another_id() {
     assert!(brings_pause(&mut session));
     hear(&mut session, ToMember::Forfeited);
     session.disconnected();
-    session.rename(InstanceId::new(8));
+    session.rename(InstanceId::new(8), Nonce::new(8));
     assert!(session.is_fresh() && brings_pause(&mut session));
     // The supervisor knows better.
     hear(&mut session, ToMember::Entries(vec![paused_entry(InstanceId::new(8), false), paused_entry(ME, true)]));

@@ -1,6 +1,6 @@
 use super::super::{InstanceId, Name, Profile};
 use super::*;
-use crate::ident::{Epoch, Kind, Token};
+use crate::ident::{Epoch, Kind, Nonce, Token};
 use crate::wire::message::{Opened, ToMember, Welcome};
 
 const fn at(epoch: u64, n: u64) -> Stamp {
@@ -35,7 +35,7 @@ fn hear(session: &mut Session, frame: ToMember) -> Vec<Effect> {
 fn session() -> Session {
     let profile =
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-    Session::new(InstanceId::new(2), Name::new("group").expect("a short name"), profile)
+    Session::new(InstanceId::new(2), Nonce::new(2), Name::new("group").expect("a short name"), profile)
 }
 
 /// A member of reign 5 that has `x` as written second.
@@ -98,7 +98,7 @@ fn a_hello_says_how_far_the_copy_goes() {
     assert_eq!(said(&session.hello()), Some(at(5, 3)));
     hear(&mut session, ToMember::Forfeited);
     session.disconnected();
-    session.rename(InstanceId::new(3));
+    session.rename(InstanceId::new(3), Nonce::new(3));
     assert_eq!(said(&session.hello()), Some(Stamp::default()), "what was forfeited is nobody's source");
     assert_eq!(session.state().values().len(), 2, "but can still be read");
 }
@@ -211,7 +211,7 @@ fn what_was_said_under_a_forfeited_id_is_interrupted_and_what_was_not_is_said_un
     let (unsaid, _) = session.put(key("x"), None, None);
     assert_eq!(notices(hear(&mut session, ToMember::Forfeited)), [Notice::Interrupted(said)]);
     session.disconnected();
-    session.rename(InstanceId::new(3));
+    session.rename(InstanceId::new(3), Nonce::new(3));
     session.hello();
     assert_eq!(puts(&hear(&mut session, welcome(Some(head(6, 0, true))))), [(unsaid, None)]);
 }

@@ -2,7 +2,7 @@ use super::super::handshake::tests::group;
 use super::super::mail::tests::{ME, Office, id, request};
 use super::super::{Control, Rules, Supervisor};
 use super::*;
-use crate::ident::{Attempt, Kind, Name, Request, Resource, Stamp, Token};
+use crate::ident::{Attempt, Kind, Name, Nonce, Request, Resource, Stamp, Token};
 use crate::wire::WIRE_VERSION;
 use crate::wire::message::{
     Grant, Hello, Join, Mode, Post, Profile, Purpose, Put, Standing, ToSupervisor, Trust, Want,
@@ -191,6 +191,7 @@ fn join_told_to_stop(office: &mut Office, link: LinkId) {
         trust: Trust::Open,
         id: id(link),
         attempt: Attempt::new(1),
+        nonce: Nonce::new(id(link).number()),
     };
     let profile =
         Profile { pid: 0, version: 9, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };

@@ -132,7 +132,11 @@ impl Case {
         }
         let epoch = crate::ident::Epoch::new(epoch);
         let stamp = if epoch.number() == 0 { Stamp::default() } else { Stamp { epoch, n: 1 } };
-        let known = if epoch.number() == 0 { vec![] } else { vec![id(1), id(2), id(3)] };
+        let known = if epoch.number() == 0 {
+            vec![]
+        } else {
+            [1, 2, 3].map(|number| (id(number), Nonce::new(number))).to_vec()
+        };
         let names = (!known.is_empty()).then_some(ToSupervisor::Names(crate::wire::message::NameSort::Known, known));
         let frames = [hello(number, attempt, Purpose::Member), join(number, stamp, paused)];
         for frame in frames.into_iter().chain(names).chain(claims).chain([ToSupervisor::ClaimsEnd]) {
@@ -222,7 +226,14 @@ impl Case {
 
 fn hello(number: u64, attempt: u64, purpose: Purpose) -> ToSupervisor {
     let (id, attempt) = (id(number), Attempt::new(attempt));
-    ToSupervisor::Hello(Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt })
+    ToSupervisor::Hello(Hello {
+        wire: WIRE_VERSION,
+        purpose,
+        trust: Trust::Open,
+        id,
+        attempt,
+        nonce: Nonce::new(id.number()),
+    })
 }
 
 fn join(number: u64, stamp: Stamp, paused: bool) -> ToSupervisor {

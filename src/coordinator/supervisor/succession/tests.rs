@@ -274,7 +274,12 @@ fn who_is_told_to_stop_is_not_given_the_office() {
 /// Pauses a member, or lets it go on, and tells everyone.
 fn pause(supervisor: &mut Supervisor, number: u64, paused: bool) {
     let member = supervisor.registry.get(id(number)).expect("a member").clone();
-    supervisor.registry.put(id(number), crate::wire::message::Profile { paused, ..member.profile }, member.place);
+    supervisor.registry.put(
+        id(number),
+        member.nonce,
+        crate::wire::message::Profile { paused, ..member.profile },
+        member.place,
+    );
     supervisor.announce(&[id(number)], Vec::new(), None);
     supervisor.progress();
 }

@@ -376,7 +376,7 @@ fn copies_of_two_reigns_that_know_nothing_of_each_other_are_told_apart() {
     let mut net = after_two_reigns_that_know_nothing_of_each_other(Rules::ALL);
     let mut two = net.end(7, false);
     assert!(two.is_fresh(), "it has forfeited");
-    two.rename(InstanceId::new(4));
+    two.rename(InstanceId::new(4), crate::ident::Nonce::new(4));
     net.greet(8, two);
     net.deliver_all();
     net.assert_same();

@@ -198,7 +198,8 @@ pub(super) fn greet(
     purpose: Purpose,
     stamp: Stamp,
 ) {
-    let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt: Attempt::new(attempt) };
+    let (attempt, nonce) = (Attempt::new(attempt), crate::ident::Nonce::new(id.number()));
+    let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt, nonce };
     let profile =
         Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
     let (epoch, base, state) = (stamp.epoch, Token::default(), Stamp::default());

@@ -6,7 +6,7 @@ use crate::coordinator::rules::Rules;
 use crate::coordinator::session::{Effect, Notice, Session};
 use crate::coordinator::supervisor::{Control, LinkId, Output, Settings, Supervisor};
 use crate::coordinator::window::RollCall;
-use crate::ident::{InstanceId, Kind, Name, Request, Resource, Stamp, Tag};
+use crate::ident::{InstanceId, Kind, Name, Nonce, Request, Resource, Stamp, Tag};
 use crate::wire::message::{Profile, ToMember, ToSupervisor};
 
 pub(super) const ME: u64 = LinkId::LOCAL.0;
@@ -22,7 +22,7 @@ pub(super) fn key(text: &str) -> Resource {
 pub(super) fn session(number: u64) -> Session {
     let profile =
         Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
-    let mut session = Session::new(InstanceId::new(number), name("group"), profile);
+    let mut session = Session::new(InstanceId::new(number), Nonce::new(number), name("group"), profile);
     // No two of them use the same number, so that a request says whose it is.
     for _ in 0..number * 100 {
         let (unused, _) = session.put(key("x"), None, None);
