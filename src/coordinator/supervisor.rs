@@ -63,6 +63,17 @@ pub enum Output {
     Close(LinkId),
     /// Close this connection at once; another one has taken its place.
     Cut(LinkId),
+    /// Put a notice into the mailboxes of this member and report with [`Supervisor::notified`], also if it could not be
+    /// delivered. They are those of the memberships with these tags; no tags: of every membership that it shows now. A
+    /// member that finds the notice has lost everything; `evicted`: it is out of the group.
+    Notify {
+        /// The member.
+        id: InstanceId,
+        /// The tags that the roll call showed.
+        tags: Vec<Tag>,
+        /// It was told to stop and has not.
+        evicted: bool,
+    },
     /// Leave the office to a member: close the listener, then the connections, and elect again.
     StepDown(StepDown),
     /// Ask the application's policy whether this one may do this, and report with [`Supervisor::judged`]. It may take any
@@ -138,6 +149,10 @@ pub struct Supervisor {
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
     links: BTreeMap<LinkId, Link>,
+    /// Members that forfeited as the window closed, and the connections on which that is written to them.
+    forfeiting: BTreeMap<LinkId, InstanceId>,
+    /// Those of them whose connection ended before, until they have been sent a notice.
+    noticing: BTreeMap<InstanceId, LinkId>,
     /// The highest attempt of every id heard in this reign, and the connection that made it.
     claimants: BTreeMap<InstanceId, (Attempt, LinkId)>,
     round: Option<Awaiting>,
@@ -218,6 +233,8 @@ impl Supervisor {
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
+            forfeiting: BTreeMap::new(),
+            noticing: BTreeMap::new(),
             claimants: BTreeMap::new(),
             round: None,
             base_round: None,
@@ -299,6 +316,12 @@ impl Supervisor {
             Phase::Window(window) => window.shown(id).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether this member was missing when the limit of the window passed.
+    #[cfg(test)]
+    pub(crate) fn is_expiring(&self, id: InstanceId) -> bool {
+        matches!(&self.phase, Phase::Window(window) if window.is_expiring(id))
     }
 
     /// Whether it waits until the kernel says that nobody else is there; see [`Supervisor::nobody_else`].

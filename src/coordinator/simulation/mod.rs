@@ -12,6 +12,7 @@ mod invariants;
 mod meetings;
 mod member;
 mod noise;
+mod notices;
 mod possible;
 mod script;
 mod state;
@@ -61,6 +62,8 @@ struct Config {
     listing: bool,
     /// Whether its answer takes time, in which everything else goes on.
     late_call: bool,
+    /// Whether everything else goes on between a connection and the hello on it.
+    late_hello: bool,
     /// Whether instances are of different versions, and leave the office to newer ones.
     succession: bool,
     /// Whether supervisors have a policy.
@@ -95,10 +98,11 @@ enum Fault {
     Pause,
     Deny,
     Lack,
+    Undelivered,
 }
 
 impl Fault {
-    const COUNT: usize = Self::Lack as usize + 1;
+    const COUNT: usize = Self::Undelivered as usize + 1;
 }
 
 impl Config {
@@ -129,6 +133,7 @@ impl Config {
         clock: Clock::Rises,
         listing: true,
         late_call: false,
+        late_hello: false,
         succession: false,
         judges: false,
         errands: 0,
@@ -180,6 +185,7 @@ const EVERYTHING: Config = Config {
     capacity: 3,
     length: 250,
     late_call: true,
+    late_hello: true,
     ..Config::SMALL
 }
 .with(&[

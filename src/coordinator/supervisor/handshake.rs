@@ -14,7 +14,7 @@ impl Supervisor {
         if hello.wire != WIRE_VERSION {
             let refusal = Refusal::Wire { supervisor: WIRE_VERSION, client: hello.wire };
             self.refuse(link, refusal);
-            if matches!(&self.phase, Phase::Window(w) if w.awaited().chain(w.unnamed()).any(|awaited| awaited == id)) {
+            if matches!(&self.phase, Phase::Window(w) if w.is_awaited(id)) {
                 self.step_down(StepDown::MustRefuse);
             }
             return;
@@ -61,6 +61,10 @@ impl Supervisor {
             return self.refuse(link, Refusal::Protocol("number beyond all that a reign can have".into()));
         }
         let is_fresh = join.stamp == Stamp::default();
+        if matches!(&self.phase, Phase::Window(window) if window.is_expiring(id)) {
+            // It may have read the notice, and what it claims counts no more.
+            return self.forfeit(link, id);
+        }
         if self.stops.was_evicted(id) {
             // Its connection had ended before it could read so.
             self.claimants.remove(&id);
