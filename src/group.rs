@@ -131,9 +131,10 @@ impl Group {
     }
 
     /// Sets how long a new supervisor waits for a member of the reign before that is alive but silent, for instance
-    /// because it was stopped. After it, everything that member held is lost: it is told so when it runs again. `None`
-    /// waits for ever. Counts only time in which the supervisor itself ran. Defaults to 5 seconds. The limit of the
-    /// instance that is supervisor applies.
+    /// because it was stopped. After it, everything that member held is lost. It learns so when it runs again, on
+    /// Linux with the feature `native` even if no supervisor answers it then: see
+    /// [`Guard::is_held`](crate::sync::Guard::is_held). `None` waits for ever. Counts only time in which the
+    /// supervisor itself ran. Defaults to 5 seconds. The limit of the instance that is supervisor applies.
     ///
     /// Under a supervisor that stays there is no limit: a stopped member keeps what it holds, for days if need be and
     /// however much the others send, until it runs again, ends, or is evicted after [`Command::Stop`](crate::Command::Stop).

@@ -2,10 +2,15 @@
 
 mod fleet;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use fleet::control::{expect_standing, standing_of};
 use fleet::locks::{Waiting, line_up, refused, served_in_order};
 use fleet::schedules::{assert_ids_kept, court, expect_ended, expect_reign, hold_window_open, kill, others};
-use fleet::{Fleet, Member};
+use fleet::{Fleet, Member, eventually, kernel};
 
 /// A member under the id that it got after it had forfeited.
 fn back(member: &Member) -> Member {
@@ -261,6 +266,171 @@ fn p10_a_waiter_that_is_silent_beyond_the_limit_waits_on_behind_the_others() {
     waiting.push(silent);
     rest[0].unlock("g").unwrap();
     served_in_order(&waiting, token);
+}
+
+// ------------------------------------------------------------------------- while nobody answers the one that was away
+
+/// A group whose holder has been given up while it stood still, and stands still; the lock is another one's.
+struct GivenUp {
+    fleet: Fleet,
+    holder: Member,
+    /// The supervisor, and the one that has the lock.
+    supervisor: Member,
+    next: Member,
+    token: u64,
+}
+
+impl GivenUp {
+    fn new(members: usize) -> Self {
+        let fleet = Fleet::with("limit=300");
+        let members = fleet.members(members, "");
+        let epoch = fleet.agree(&members).epoch;
+        let (first, rest) = court(&fleet, &members);
+        let (holder, running) = rest.split_first().unwrap();
+        let token = holder.lock("g", "mutex line").unwrap().number("token");
+        holder.process.stop();
+        kill(&first);
+        expect_reign(running, epoch);
+        let is_supervisor = |member: &&Member| member.status().role == "Supervisor";
+        let supervisor = running.iter().find(is_supervisor).unwrap().clone();
+        // The one that reigns only if there is no other.
+        let next = running.iter().find(|member| member.id != supervisor.id).unwrap_or(&supervisor).clone();
+        next.lock("h", "mutex line").unwrap();
+        Self { holder: holder.clone(), supervisor, next, token, fleet }
+    }
+
+    /// The holder runs again, and nobody answers it.
+    fn expect_told(&self) {
+        self.holder.process.resume();
+        let told = self.holder.expect(0, "lost", &[("kind", "Mutex"), ("name", "line")]);
+        assert_eq!(told.number("token"), self.token);
+        assert!(!self.holder.is_held("g"));
+        refused(self.holder.unlock("g"), "Lost");
+        back(&self.holder);
+    }
+
+    /// Somebody answers again.
+    fn expect_well(&self, others: &[&Member]) {
+        let own = back(&self.holder);
+        assert!(self.next.is_held("h"));
+        let all: Vec<_> = others.iter().copied().cloned().chain([own.clone()]).collect();
+        self.fleet.agree(&all);
+        assert_eq!(own.events(0, "forfeited").len(), 1);
+        self.next.unlock("h").unwrap();
+        own.lock("again", "mutex line").unwrap();
+    }
+}
+
+#[test]
+fn p11_a_holder_that_was_away_is_told_while_the_supervisor_stands_still() {
+    let given_up = GivenUp::new(3);
+    given_up.supervisor.process.stop();
+    given_up.expect_told();
+    given_up.supervisor.process.resume();
+    given_up.expect_well(&[&given_up.supervisor]);
+}
+
+#[test]
+fn p11_a_holder_that_was_away_is_told_while_the_supervisor_has_no_descriptor_left() {
+    let given_up = GivenUp::new(3);
+    given_up.supervisor.process.ask("starve 0").unwrap();
+    given_up.expect_told();
+    assert!(given_up.supervisor.is_held("h"), "it cannot take anybody in, and goes on");
+    kill(&given_up.supervisor);
+    let own = back(&given_up.holder);
+    own.lock("again", "mutex line").unwrap();
+    assert_eq!(own.events(0, "forfeited").len(), 1);
+}
+
+#[test]
+fn p11_a_holder_that_was_away_is_told_while_the_supervisor_refuses_it() {
+    // As slow, and because it speaks wire version 9.
+    for refusal in [&[0, 0, 0, 2, 64, 4][..], &[0, 0, 0, 6, 64, 0, 0, 9, 0, 1]] {
+        let given_up = GivenUp::new(4);
+        given_up.next.process.stop();
+        kill(&given_up.supervisor);
+        let mut listener = None;
+        eventually("the port is free", || {
+            listener = TcpListener::bind(("127.0.0.1", given_up.fleet.port)).ok();
+            listener.is_some()
+        });
+        let listener = listener.unwrap();
+        let refuse = || {
+            while let Ok((mut connection, _)) = listener.accept() {
+                let mut hello = [0; 31];
+                // The last one that comes says nothing.
+                if connection.read_exact(&mut hello).is_err() {
+                    return;
+                }
+                let _ = connection.write_all(refusal);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(refuse);
+            given_up.expect_told();
+            drop(std::net::TcpStream::connect(("127.0.0.1", given_up.fleet.port)));
+        });
+        drop(listener);
+        given_up.next.process.resume();
+        given_up.expect_well(&[&given_up.next]);
+    }
+}
+
+/// What a supervisor sends to a member that it gives up, in hex.
+fn notice(id: &str) -> String {
+    format!("42454c4e000100{id}")
+}
+
+#[test]
+fn p11_what_strangers_put_into_a_mailbox_has_no_effect() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let agreed = fleet.agree(&members);
+    let (supervisor, rest) = court(&fleet, &members);
+    let (holder, other) = (&rest[0], &rest[1]);
+    holder.lock("g", "mutex line").unwrap();
+    let names = kernel::memberships(fleet.port, &holder.id);
+    assert_eq!(names.len(), 1);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        command.uid(20_000 + std::process::id() % 40_000);
+    } else {
+        println!("only a part: another user's processes cannot be started");
+    }
+    let stranger = fleet.start(&mut command);
+    let wrong = [notice(&other.id), "00".into(), format!("{}00", notice(&holder.id))];
+    for bytes in wrong.into_iter().chain(is_root.then(|| notice(&holder.id))) {
+        stranger.ask(&format!("shout {} {bytes}", names[0])).unwrap();
+    }
+    kill(&supervisor);
+    expect_reign(&rest, agreed.epoch);
+    fleet.agree(&rest);
+    assert!(holder.is_held("g"));
+    assert!(holder.events(0, "lost").is_empty());
+    assert_ids_kept(&rest);
+    holder.unlock("g").unwrap();
+}
+
+#[test]
+fn p11_a_full_mailbox_does_not_hold_the_window() {
+    let fleet = Fleet::with("limit=300");
+    let members = fleet.members(3, "");
+    let epoch = fleet.agree(&members).epoch;
+    let (supervisor, rest) = court(&fleet, &members);
+    let (holder, other) = (&rest[0], &rest[1]);
+    holder.lock("g", "mutex line").unwrap();
+    holder.process.stop();
+    for name in kernel::memberships(fleet.port, &holder.id) {
+        while kernel::shout(&name, &[7]).is_ok() {}
+    }
+    kill(&supervisor);
+    other.reign_after(epoch);
+    other.lock("h", "mutex line").unwrap();
+    holder.process.resume();
+    holder.expect(0, "lost", &[("name", "line")]);
+    back(holder);
+    assert!(other.is_held("h"));
 }
 
 // ------------------------------------------------------------------------------------------------------------- crossing

@@ -57,6 +57,13 @@ pub struct Rules {
     pub forfeited_is_awaited: bool,
     /// Who is evicted was written so before anything is granted that it may believe to hold.
     pub evicted_is_awaited: bool,
+    /// A member that expires is sent a notice that it finds whatever becomes of the supervisor.
+    pub expired_are_notified: bool,
+    /// The notice is sent before anything is granted that the expired member may believe to hold.
+    pub notice_before_expiry: bool,
+    /// A member looks for a notice after its connection is made and before its hello leaves, and a winner before it begins
+    /// its window.
+    pub hello_follows_a_look: bool,
     /// Who forfeited is not awaited again only while it shows the membership under which it did.
     pub forfeits_need_the_same_tag: bool,
     /// A write is acknowledged when it was written to everyone welcomed before.
@@ -109,6 +116,9 @@ impl Rules {
         silence_is_no_release: true,
         forfeited_is_awaited: true,
         evicted_is_awaited: true,
+        expired_are_notified: true,
+        notice_before_expiry: true,
+        hello_follows_a_look: true,
         forfeits_need_the_same_tag: true,
         acknowledged_when_written: true,
         newest_copy: true,

@@ -65,6 +65,17 @@ pub enum Output {
     Close(LinkId),
     /// Close this connection at once; another one has taken its place.
     Cut(LinkId),
+    /// Put a notice into the mailboxes of this member and report with [`Supervisor::notified`], also if it could not be
+    /// delivered. They are those of the memberships with these tags; no tags: of every membership that it shows now. A
+    /// member that finds the notice has lost everything; `evicted`: it is out of the group.
+    Notify {
+        /// The member.
+        id: InstanceId,
+        /// The tags that the roll call showed.
+        tags: Vec<Tag>,
+        /// It was told to stop and has not.
+        evicted: bool,
+    },
     /// Leave the office to a member: close the listener, then the connections, and elect again.
     StepDown(StepDown),
     /// Ask the application's policy whether this one may do this, and report with [`Supervisor::judged`]. It may take any
@@ -145,6 +156,10 @@ pub struct Supervisor {
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
     links: BTreeMap<LinkId, Link>,
+    /// Members that forfeited as the window closed, and the connections on which that is written to them.
+    forfeiting: BTreeMap<LinkId, InstanceId>,
+    /// Those of them whose connection ended before, until they have been sent a notice.
+    noticing: BTreeMap<InstanceId, LinkId>,
     /// The last handshake that was accepted in this reign under every id.
     claimants: BTreeMap<InstanceId, Claimant>,
     /// The connections of observers, and the ids that they write under.
@@ -239,6 +254,8 @@ impl Supervisor {
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),
+            forfeiting: BTreeMap::new(),
+            noticing: BTreeMap::new(),
             claimants: BTreeMap::new(),
             watchers: BTreeMap::new(),
             round: None,
@@ -323,6 +340,12 @@ impl Supervisor {
             Phase::Window(window) => window.shown(id).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether this member was missing when the limit of the window passed.
+    #[cfg(test)]
+    pub(crate) fn is_expiring(&self, id: InstanceId) -> bool {
+        matches!(&self.phase, Phase::Window(window) if window.is_expiring(id))
     }
 
     /// Whether it waits until the kernel says that nobody else is there; see [`Supervisor::nobody_else`].

@@ -52,6 +52,9 @@ pub struct Window {
     departed: BTreeMap<InstanceId, EndReason>,
     /// Who has ended while the window was open: those who still name it make nobody wait for it again.
     ended: BTreeSet<InstanceId>,
+    /// Who was missing when the limit passed. Each of them is missing until it has been sent a notice, and no hello of it
+    /// counts from here on: it may have read the notice by then.
+    expiring: BTreeSet<InstanceId>,
     /// How long the window has been open, as far as it counts.
     waited: Duration,
     limited: bool,
@@ -79,6 +82,7 @@ impl Window {
             highest_base: Token::default(),
             departed: BTreeMap::new(),
             ended: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             waited: Duration::ZERO,
             limited: false,
             rules,
@@ -216,6 +220,11 @@ impl Window {
         self.roll.difference(&self.awaited).copied().filter(|id| !self.is_forfeited(*id))
     }
 
+    /// Whether it may come back with claims that count.
+    pub fn is_awaited(&self, id: InstanceId) -> bool {
+        self.knows(id) && !self.is_forfeited(id) && !self.is_expiring(id)
+    }
+
     /// Whether it is missing, awaited or not: what is remembered of it means something here.
     pub fn knows(&self, id: InstanceId) -> bool {
         self.awaited.contains(&id) || self.roll.contains(&id)
@@ -277,18 +286,32 @@ impl Window {
         limit.is_some_and(|limit| self.waited >= limit)
     }
 
-    /// The limit has passed: whoever is missing has forfeited all claims. Who that is.
-    pub fn expire(&mut self) -> Vec<InstanceId> {
-        self.limited = true;
-        let missing: Vec<_> = self.awaited().chain(self.unnamed()).collect();
-        for id in missing.iter().copied() {
-            // Of one that only a view names it is not known what it shows. It is awaited once more.
-            let tags = self.shown.get(&id).into_iter().flatten();
-            self.forfeits.extend(tags.map(|tag| (id, *tag)));
-            self.ended(id, EndReason::Evicted);
-        }
+    /// The limit has passed: returns every member that is missing and has not been returned before. Each of them has
+    /// forfeited all claims, and is missing until [`Window::expire`].
+    pub fn begin_expiry(&mut self) -> Vec<InstanceId> {
+        self.limited |= self.stranger;
         self.stranger = false;
+        let missing = self.awaited().chain(self.unnamed()).filter(|id| !self.expiring.contains(id));
+        let missing: Vec<_> = missing.collect();
+        self.expiring.extend(&missing);
         missing
+    }
+
+    /// Whether this member was missing when the limit passed.
+    pub fn is_expiring(&self, id: InstanceId) -> bool {
+        self.expiring.contains(&id)
+    }
+
+    /// Ends a member that was missing when the limit passed, unless it has ended otherwise meanwhile.
+    pub fn expire(&mut self, id: InstanceId) {
+        if !self.expiring.contains(&id) || !self.knows(id) || self.is_forfeited(id) {
+            return;
+        }
+        self.limited = true;
+        // Of one that only a view names it is not known what it shows. It is awaited once more.
+        let tags = self.shown.get(&id).into_iter().flatten();
+        self.forfeits.extend(tags.map(|tag| (id, *tag)));
+        self.ended(id, EndReason::Evicted);
     }
 
     /// Everyone counts as accounted for.

@@ -33,6 +33,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut setbacks = Setbacks::default();
     let mut kind = ErrorKind::Other;
     while !shared.is_leaving() {
+        // Also between a connection that was made and the hello on it, and between a port that was won and the window: a
+        // supervisor that completes its work later than this look has no port by then, or is the one to be greeted.
+        shared.look_for_notice();
         match election.step() {
             Step::Bind => {
                 let outcome = match endpoint::listen(shared.settings.port) {

@@ -40,6 +40,15 @@ impl Shared {
         Ok(self.carry_out(state, effects))
     }
 
+    /// What a notice says: the same as the frame that was not read, or is never written.
+    pub(super) fn lose_all(&self, state: &mut State, evicted: bool) {
+        let frame = if evicted { ToMember::Evicted } else { ToMember::Forfeited };
+        // Nobody is left to write to. And nobody is evicted who was never part of a reign.
+        if self.take_in(state, frame).is_err() {
+            let _ = self.take_in(state, ToMember::Forfeited);
+        }
+    }
+
     /// Does what the session decided; what is to be written is returned.
     pub(super) fn carry_out(&self, state: &mut State, effects: Vec<Effect>) -> Vec<ToSupervisor> {
         let mut replies = Vec::new();

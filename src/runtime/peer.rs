@@ -34,7 +34,7 @@ pub(crate) struct Peer {
     ear: Mutex<Ear>,
     /// Rung when a call that waited has read.
     heard: Bell,
-    /// The handshake is over: from then on calls that wait may read.
+    /// The instance is part of an open reign: from then on calls that wait may read.
     shared: AtomicBool,
     /// It has been read to its end, which the instance's own thread may not have seen yet.
     over: AtomicBool,
@@ -53,7 +53,7 @@ impl Peer {
         let ear = Mutex::new(Ear {
             decoder: Decoder::new(LIMIT_AFTER_TRUST),
             welcomed: false,
-            watch: Watch { began: Instant::now(), asked: false, waits: true },
+            watch: Watch { began: Instant::now(), silent: Duration::ZERO, asked: false, waits: true },
             call_waits: false,
             ended: None,
         });
@@ -111,7 +111,7 @@ impl Peer {
     /// comes is taken in, so that nothing can have been since it looked.
     pub(super) fn listen(&self) -> Listen<'_> {
         self.note_call();
-        // The handshake, and the end, are the business of the instance's own thread.
+        // What comes before the reign is open, and the end, are the business of the instance's own thread.
         if !self.is_shared() || self.over.load(Ordering::Acquire) {
             return Listen::Others;
         }
@@ -145,6 +145,12 @@ impl Peer {
     pub(super) fn hear_or_end(self: &Arc<Self>, _turn: &MutexGuard<'_, Turn>, shared: &Shared) -> Option<Followed> {
         // Where it cannot be waited for without reading, the ear is kept meanwhile; then nobody else reads at all.
         let silent = endpoint::CAN_TELL_HANGUP && !self.wait_for_more(shared);
+        if !self.is_shared() && shared.look_for_notice() {
+            // Whatever else has come is for one that is no more.
+            self.over.store(true, Ordering::Release);
+            let _ = self.stream.shutdown(Shutdown::Both);
+            return Some(Followed::Renamed);
+        }
         let mut ear = lock(&self.ear);
         if ear.ended.is_none() && !silent {
             ear.hear(shared, self);
@@ -152,16 +158,16 @@ impl Peer {
         ear.ended.take()
     }
 
-    /// Waits until something comes, without the ear; says whether it has. Whether the supervisor answers at all matters
-    /// only in the handshake.
+    /// Waits until something comes, without the ear; says whether it has. Outside an open reign not for long, since a
+    /// notice may come another way; and in the handshake it matters whether the supervisor answers at all.
     fn wait_for_more(self: &Arc<Self>, shared: &Shared) -> bool {
         if self.is_shared() {
             return endpoint::wait_readable(&self.stream, Self::LONG);
         }
         let began = Instant::now();
-        let comes = endpoint::wait_readable(&self.stream, follow::ANSWER);
-        // A wait that was interrupted was none.
-        if !comes && began.elapsed() >= follow::ANSWER {
+        let comes = endpoint::wait_readable(&self.stream, Self::LOOK);
+        // A wait that was interrupted was none, and of one in which this process was stopped no more than this counts.
+        if !comes && began.elapsed() >= Self::LOOK && lock(&self.ear).watch.is_silent(Self::LOOK) {
             lock(&self.ear).watch.silence(shared, self);
         }
         comes
@@ -189,13 +195,15 @@ impl Peer {
         }
     }
 
-    /// Whether calls may wait for what comes. During the handshake that is the business of the instance's own thread.
+    /// Whether calls may wait for what comes. Outside an open reign that is the business of the instance's own thread.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.load(Ordering::Acquire)
     }
 
     /// How long whoever writes waits for the supervisor to take more.
     const TAKEN: Duration = Duration::from_millis(20);
+    /// How long, outside an open reign, the instance's own thread waits for the supervisor before it looks elsewhere.
+    const LOOK: Duration = Duration::from_millis(50);
     /// How long a wait for nothing in particular is: any time does.
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     /// How long a thread that is about to do something may take, before one looks again.
@@ -289,8 +297,13 @@ impl Ear {
             }
             _ => {}
         }
+        let settles = match &frame {
+            ToMember::Welcome(welcome) => welcome.view.is_some(),
+            ToMember::Opened(_) => true,
+            _ => false,
+        };
         let (welcome, evicted) = (matches!(frame, ToMember::Welcome(_)), frame == ToMember::Evicted);
-        if welcome {
+        if settles {
             // Before anybody is woken by it: whoever looks at the state then has to take in what came behind it. Until
             // this frame is done with, that one waits for the ear.
             peer.shared.store(true, Ordering::Release);
@@ -325,6 +338,8 @@ impl Ear {
 #[derive(Debug)]
 struct Watch {
     began: Instant,
+    /// How long nothing has been heard, as far as it counts.
+    silent: Duration,
     /// A ping was sent and nothing was heard since.
     asked: bool,
     waits: bool,
@@ -347,8 +362,19 @@ impl Watch {
         self.stop(peer);
     }
 
+    /// Nothing has been heard for so long again. Says whether that makes it long enough to report.
+    fn is_silent(&mut self, time: Duration) -> bool {
+        self.silent += time;
+        let is_silent = self.silent >= follow::ANSWER;
+        if is_silent {
+            self.silent = Duration::ZERO;
+        }
+        is_silent
+    }
+
     fn heard(&mut self) {
         self.asked = false;
+        self.silent = Duration::ZERO;
     }
 
     /// From here on nothing wakes the thread but the supervisor.

@@ -1,7 +1,7 @@
 //! Presence: how the kernel shows that an instance lives.
 //!
 //! From before its Hello until it has left, an instance holds a *presence*, and from its first Welcome on, before its
-//! first request, a *membership*, under a new name before every further Hello. Both are bound sockets that are never read.
+//! first request, a *membership*, under a new name before every further Hello. Both are bound sockets.
 //! They are gone with the process however it ends, with exec and with leave, and a process that is only stopped keeps them.
 //!
 //! *Gone* means: I can bind its name. Nothing else is asked. A process id would be wrong in both directions, since a
@@ -10,6 +10,9 @@
 //! Presence never decides who leads, only who must be waited for. So every doubt is answered "not gone", which costs time
 //! up to the limit of the window, while the opposite could take a lock from a living holder.
 //!
+//! Where memberships have names they are mailboxes as well: a supervisor that gives a member up which is not connected puts
+//! a notice there first, and the member finds it whatever becomes of the supervisor. Nothing else is ever read of them.
+//!
 //! A test binds the name for some microseconds, in which others that test it find it in use; and a fork elsewhere in a
 //! process keeps its sockets until the child calls exec. Both end by themselves: ask again.
 
@@ -17,6 +20,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::ident::{InstanceId, Tag};
+use crate::wire::Notice;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
@@ -149,6 +153,28 @@ impl Presence {
         match &self.sockets {
             Sockets::Named(sockets) => sockets.tags(),
             Sockets::Datagram(_) => Vec::new(),
+        }
+    }
+
+    /// Looks for a notice to this id, and takes it. Also returns how many datagrams were none.
+    pub(crate) fn take_notice(&self) -> (Option<Notice>, usize) {
+        match &self.sockets {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Sockets::Named(sockets) => sockets.take_notice(self.id),
+            Sockets::Datagram(_) => (None, 0),
+        }
+    }
+
+    /// Puts a notice into the mailboxes of another member: those with these tags, or without tags all that it has.
+    ///
+    /// # Errors
+    ///
+    /// It is in none of them, and why.
+    pub(crate) fn notify(&self, tags: &[Tag], notice: &Notice) -> io::Result<()> {
+        match &self.sockets {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Sockets::Named(sockets) => sockets.notify(self.port, tags, notice),
+            Sockets::Datagram(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

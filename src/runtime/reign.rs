@@ -20,7 +20,8 @@ use super::{clock, endpoint, heir, lock, spawn, warden};
 use crate::coordinator::supervisor::{self, Control, Handshake, Lack, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
-use crate::ident::InstanceId;
+use crate::ident::{InstanceId, Tag};
+use crate::wire::Notice;
 use crate::wire::message::{LeaveSort, ToSupervisor};
 
 mod outputs;
@@ -324,9 +325,20 @@ impl Reign {
             self.close_office();
             return None;
         }
-        let (settled, seen) = decided.ok()?;
+        let (mut settled, seen) = decided.ok()?;
         self.callers.submit(settled.asked);
+        settled.touched.extend(self.notify(settled.notices));
         Some((settled.touched, seen))
+    }
+
+    /// Sends these notices; then the machine goes on.
+    fn notify(&self, notices: Vec<(Notice, Vec<Tag>)>) -> Vec<Arc<Link>> {
+        if notices.is_empty() {
+            return Vec::new();
+        }
+        notices.iter().for_each(|(notice, tags)| self.shared.notify(tags, notice));
+        let sent = |machine: &mut Supervisor| notices.iter().for_each(|(notice, _)| machine.notified(notice.id));
+        self.decide(sent, |_| ()).map_or_else(Vec::new, |(touched, ())| touched)
     }
 
     /// Takes the frames of one connection; says whether it still owes its handshake.

@@ -18,7 +18,8 @@ use crate::coordinator::session::Session;
 use crate::entry::{Entry, Holder, Role};
 use crate::error::Error;
 use crate::event::{Event, Hub};
-use crate::ident::{Epoch, InstanceId, Name, Nonce, Resource, Stamp};
+use crate::ident::{Epoch, InstanceId, Name, Nonce, Resource, Stamp, Tag};
+use crate::wire::Notice;
 use crate::wire::message::{Holding, Purpose, ToSupervisor};
 
 /// What an instance was built with.
@@ -72,6 +73,8 @@ pub(crate) struct State {
     /// The last question to the present supervisor whether it answers.
     pub(super) question: Option<Question>,
     pub(super) hung: bool,
+    /// There was something in its sockets that is no notice.
+    disturbed: bool,
     /// The end of a reign that the application has not been told yet.
     pub(super) untold: Option<(InstanceId, Instant)>,
     /// What is to be logged when the lock is free: a logger may ask this instance who it is.
@@ -107,6 +110,7 @@ impl Shared {
             results: BTreeMap::new(),
             question: None,
             hung: false,
+            disturbed: false,
             untold: None,
             notes: Vec::new(),
         };
@@ -251,6 +255,34 @@ impl Shared {
     /// ends are taken for what they are.
     pub(crate) fn vanish(&self) {
         self.state().presence = None;
+    }
+
+    /// Looks for a notice that this instance has lost everything, which a supervisor has sent that is no more, or cannot
+    /// answer; says whether there was one. Then the present connection, if there is one, is of no use. Only outside an open
+    /// reign: within it nothing happens that only a notice tells.
+    pub(super) fn look_for_notice(&self) -> bool {
+        let mut state = self.state();
+        let (found, others) = state.presence.as_ref().map_or((None, 0), Presence::take_notice);
+        if others > 0 && !std::mem::replace(&mut state.disturbed, true) {
+            let why = "datagrams that are no notices of this user lie in the sockets of this instance: ignored";
+            state.note(log::Level::Warn, why.to_owned());
+        }
+        if let Some(notice) = found {
+            state.note(log::Level::Warn, "a supervisor has given this instance up while it was silent".to_owned());
+            self.lose_all(&mut state, notice.evicted);
+        }
+        self.let_go(state);
+        found.is_some()
+    }
+
+    /// Sends a notice to another member. Not under the registry's mutex.
+    pub(super) fn notify(&self, tags: &[Tag], notice: &Notice) {
+        let state = self.state();
+        let sent = state.presence.as_ref().map(|presence| presence.notify(tags, notice));
+        drop(state);
+        if let Some(Err(error)) = sent {
+            log::warn!("{} has lost everything, and cannot be sent a notice of it: {error}", notice.id);
+        }
     }
 
     /// The instance has left, or never came to be.

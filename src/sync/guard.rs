@@ -60,7 +60,11 @@ impl Guard {
     /// Whether it is still held, as far as this instance knows. It ends before the guard is dropped if the instance was
     /// silent in an election beyond the window limit, leaves or is evicted. In a forked child it is not held: it is the parent's.
     ///
-    /// Does not ask anybody. A process that was stopped learns of a loss some moments after it runs again.
+    /// Asks no other process. On Linux with the feature `native`, a process that was stopped learns of a loss within 100
+    /// milliseconds of its own running time, whatever has become of the supervisor that gave it up: the kernel keeps a
+    /// notice for it. There is no such notice if another user has filled the instance's sockets with datagrams. Elsewhere a
+    /// process learns of a loss only from a supervisor that answers it, and until then this can return `true` while
+    /// another process holds the lock.
     pub fn is_held(&self) -> bool {
         self.held().is_some()
     }

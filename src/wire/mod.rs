@@ -308,6 +308,14 @@
 //! **96 Evicted**: nothing. To a member that was told to stop and did not in time: it has lost all it held, and its entry
 //! ends when this was written. The end of the connection follows, and the member does not come again; what it says
 //! meanwhile means nothing. One that does come, because it has not read this, is answered so.
+//!
+//! # The notice
+//!
+//! One message does not travel on a connection, since the sender may be unable to take any by the time at which it is
+//! read. Where memberships have names, a supervisor sends one datagram to every membership of a member that is about to
+//! lose everything without being connected: u32 0x4245_4C4E ("BELN"), u16 wire version, u8 (0: it has forfeited, as
+//! after 65; 1: it is evicted, as after 96), id of the member. *Frozen*; the wire version decides nothing. It counts only
+//! if the kernel says that a process of the same user sent it.
 
 pub mod frame;
 #[doc(hidden)]
@@ -323,12 +331,14 @@ mod codec;
 mod display;
 mod error;
 mod kind;
+mod notice;
 mod parts;
 mod split;
 #[cfg(test)]
 mod tests;
 
 pub use self::error::DecodeError;
+pub use self::notice::Notice;
 pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids, chunk_names, chunk_rows};
 
 /// The version of the wire that this build speaks. It changes with every change that another build would misread.

@@ -103,3 +103,21 @@ pub fn status_of(pid: u32, name: &str) -> u64 {
     let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
     number.unwrap_or_else(|| panic!("the kernel does not tell {name}"))
 }
+
+/// The abstract names of the sockets by which an instance shows that it is a member.
+pub fn memberships(port: u16, id: &str) -> Vec<String> {
+    let list = std::fs::read_to_string("/proc/net/unix").expect("the kernel's list");
+    let prefix = format!("@bellwether/{port}/{id}/m/");
+    let names = list.lines().filter_map(|line| line.rsplit(' ').next());
+    names.filter(|name| name.starts_with(&prefix)).map(|name| name[1..].to_owned()).collect()
+}
+
+/// Sends a datagram to a socket with an abstract name, if there is room for it.
+pub fn shout(name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(bytes, &SocketAddr::from_abstract_name(name)?).map(drop)
+}

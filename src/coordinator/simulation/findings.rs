@@ -17,7 +17,7 @@ use super::world::Action::{
 use super::{Clock, Config, EVERYTHING, Fault};
 
 /// Three members, the second holds the lock; one more may start; everything may happen.
-const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
+pub(super) const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
     (Fault::Start, 9),
     (Fault::Kill, 9),
     (Fault::Stop, 9),
@@ -28,10 +28,11 @@ const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::S
     (Fault::FailStop, 9),
     (Fault::GiveUp, 9),
     (Fault::Limit, 9),
+    (Fault::Undelivered, 9),
 ]);
 
 /// The rule is needed: without it the schedule ends in this sort of violation, with it in none.
-fn needs(config: Config, off: fn(&mut Rules), violation: &str, schedule: impl Fn(&mut Script)) {
+pub(super) fn needs(config: Config, off: fn(&mut Rules), violation: &str, schedule: impl Fn(&mut Script)) {
     let mut without = config;
     off(&mut without.rules);
     let mut script = Script::new(without);
@@ -42,7 +43,7 @@ fn needs(config: Config, off: fn(&mut Rules), violation: &str, schedule: impl Fn
 }
 
 /// The schedule does no harm, and all comes to rest.
-fn holds(config: Config, schedule: impl Fn(&mut Script)) -> Script {
+pub(super) fn holds(config: Config, schedule: impl Fn(&mut Script)) -> Script {
     let mut script = Script::new(config);
     schedule(&mut script);
     script.rest();
@@ -190,11 +191,8 @@ fn finding_5_a_grant_before_the_survivors_know_the_new_names() {
 #[test]
 fn a_newcomer_is_not_the_only_one_who_knows_of_a_reign() {
     let rules = Rules { step: 2, ..Rules::ALL };
-    let config = Config { slots: 4, clock: Clock::WasSetBack, rules, locks: 1, ..EVERYTHING }.with(&[
-        (Fault::Start, 1),
-        (Fault::Kill, 2),
-        (Fault::Resign, 2),
-    ]);
+    let config = Config { slots: 4, clock: Clock::WasSetBack, rules, locks: 1, late_hello: false, ..EVERYTHING }
+        .with(&[(Fault::Start, 1), (Fault::Kill, 2), (Fault::Resign, 2)]);
     needs(
         config,
         |rules| rules.newcomers_come_second = false,

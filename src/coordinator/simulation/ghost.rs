@@ -24,6 +24,9 @@ pub(super) struct Ghost {
     born: BTreeMap<InstanceId, Stamp>,
     /// Ids that a supervisor has given up.
     given_up: BTreeSet<InstanceId>,
+    /// Ids that were given up and were sent a notice that has arrived, and those to which none was sent or arrived.
+    pub(super) notified: BTreeSet<InstanceId>,
+    pub(super) unnotified: BTreeSet<InstanceId>,
     /// The epoch of the last reign that opened, and whose it was.
     opened: Option<(Epoch, InstanceId)>,
     /// What happens from here on no rule can help.
@@ -88,6 +91,8 @@ impl Ghost {
             control: control::Seen::new(slots),
             born: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            notified: BTreeSet::new(),
+            unnotified: BTreeSet::new(),
             opened: None,
             restarted: false,
             beyond: false,
@@ -444,7 +449,10 @@ impl World {
             }
         }
         if over {
-            // Residual R1: whoever could have spoken against it is dead, or was over the limit itself.
+            if self.ghost.notified.contains(&id) && self.instances[i].is_alive() {
+                self.fail(format!("CONFIRMED THOUGH NOTIFIED: {lock} #{token} of {i}"));
+            }
+            // Residual R1: it was not notified, and whoever could have spoken against it is dead, or was over the limit itself.
             let writers = self.ghost.locks[usize::from(lock)].writers;
             self.ghost.locks[usize::from(lock)] = Seen { writers, ..Seen::default() };
             self.notes(i as u8).excused[usize::from(lock)] = Token::default();

@@ -69,6 +69,10 @@ impl World {
                     (false, true) => (two, one),
                     (true, true) => continue,
                 };
+                if late.1.is_some() && !self.can_know(late.0) {
+                    bad =
+                        Some(format!("NOT NOTIFIED: {} has {lock} #{} now, and {} is to know", firm.0, firm.2, late.0));
+                }
                 if late.2 >= firm.2 {
                     bad = Some(format!(
                         "TOKEN ORDER: {} over the limit has {lock} #{}, {} #{}",
@@ -138,6 +142,9 @@ impl World {
             let session = &instance.session;
             if !matches!(instance.phase, Phase::Member | Phase::Supervisor) || !session.is_settled() {
                 return Some(format!("STUCK: {i} rests in {:?}", instance.phase));
+            }
+            if self.has_notice(i as u8) {
+                return Some(format!("NOTICE TO A MEMBER: {i} finds it in the mailbox that the reign knows"));
             }
             if !session.view().values().eq(&view) || session.stamp() != supervisor.registry().stamp() {
                 return Some(format!("VIEW DIFFERS: {i} has {:?}, the supervisor {view:?}", session.view()));

@@ -126,6 +126,7 @@ impl World {
         instance.retiring = None;
         instance.presence = None;
         instance.membership = None;
+        instance.unsent.clear();
         self.ghost_vanished(i);
     }
 }

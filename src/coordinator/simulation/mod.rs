@@ -12,6 +12,7 @@ mod invariants;
 mod meetings;
 mod member;
 mod noise;
+mod notices;
 mod possible;
 mod script;
 mod state;
@@ -62,6 +63,8 @@ struct Config {
     listing: bool,
     /// Whether its answer takes time, in which everything else goes on.
     late_call: bool,
+    /// Whether everything else goes on between a connection and the hello on it.
+    late_hello: bool,
     /// Whether instances are of different versions, and leave the office to newer ones.
     succession: bool,
     /// Whether supervisors have a policy.
@@ -100,10 +103,11 @@ enum Fault {
     Lack,
     Intrude,
     Foreign,
+    Undelivered,
 }
 
 impl Fault {
-    const COUNT: usize = Self::Foreign as usize + 1;
+    const COUNT: usize = Self::Undelivered as usize + 1;
 }
 
 impl Config {
@@ -134,6 +138,7 @@ impl Config {
         clock: Clock::Rises,
         listing: true,
         late_call: false,
+        late_hello: false,
         succession: false,
         judges: false,
         errands: 0,
@@ -186,6 +191,7 @@ const EVERYTHING: Config = Config {
     capacity: 3,
     length: 250,
     late_call: true,
+    late_hello: true,
     ..Config::SMALL
 }
 .with(&[

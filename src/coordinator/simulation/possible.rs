@@ -18,6 +18,9 @@ impl World {
                 Phase::Elect => actions.push(Action::Elect(i)),
                 Phase::Joining | Phase::Member => {
                     let pipe = self.current(i).map(|k| &self.pipes[k]);
+                    if instance.phase == Phase::Joining && !instance.greeted && pipe.is_some() {
+                        actions.push(Action::Greet(i));
+                    }
                     if pipe.is_some_and(|pipe| !pipe.down.is_empty() || !pipe.server_open) {
                         actions.push(Action::Receive(i));
                     }
@@ -31,6 +34,7 @@ impl World {
                 }
                 Phase::Off | Phase::Left | Phase::Dead => {}
             }
+            self.notices(i, actions);
         }
     }
 
@@ -149,6 +153,9 @@ impl World {
                 }
                 if left(Fault::Lack) && supervisor.is_window_open() {
                     actions.push(Action::Lack(i));
+                }
+                if left(Fault::Undelivered) && !instance.unsent.is_empty() {
+                    actions.push(Action::Undelivered(i));
                 }
                 if left(Fault::FailStop) {
                     actions.push(Action::FailStop(i));

@@ -15,8 +15,18 @@ impl Script {
         Self { world }
     }
 
-    /// Does this if it is possible, and says whether it was.
+    /// Does this if it is possible, and says whether it was. The notices that a slice of time makes the supervisor send are
+    /// lost: most schedules are about what holds without them.
     pub(super) fn act(&mut self, action: Action) -> bool {
+        let was_possible = self.alone(action);
+        if let Action::Slice(i) = action {
+            while self.alone(Action::Undelivered(i)) || self.alone(Action::Notified(i)) {}
+        }
+        was_possible
+    }
+
+    /// Does this and nothing else.
+    pub(super) fn alone(&mut self, action: Action) -> bool {
         let mut possible = Vec::new();
         self.world.actions(&mut possible);
         let is_possible = possible.contains(&action) && self.world.bad.is_none();
@@ -62,9 +72,15 @@ impl Script {
                 Action::Read(client, attempt) | Action::Write(client, attempt) => {
                     these.contains(&client) && server(client, attempt).is_some_and(|server| these.contains(&server))
                 }
-                Action::Elect(i) | Action::Receive(i) | Action::Call(i) | Action::Probe(i) | Action::Finish(i) => {
-                    these.contains(&i)
-                }
+                Action::Elect(i)
+                | Action::Greet(i)
+                | Action::Look(i)
+                | Action::Notify(i)
+                | Action::Notified(i)
+                | Action::Receive(i)
+                | Action::Call(i)
+                | Action::Probe(i)
+                | Action::Finish(i) => these.contains(&i),
                 _ => false,
             };
             let Some(action) = work.iter().find(ours).copied() else { return self };

@@ -6,7 +6,7 @@ use super::super::session::Effect;
 use super::super::supervisor::{Control, Lack, LinkId, Output, Settings, Supervisor};
 use super::super::window::RollCall;
 use super::strangers::FAKED;
-use super::world::{Action, Instance, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
+use super::world::{Action, Instance, Notice, Phase, Pipe, Retiring, World, id_of, lock_name, new_session, owner};
 use super::{Clock, Fault, PERMITS, SEMAPHORE};
 use crate::ident::InstanceId;
 use crate::wire::message::{LeaveSort, Mode, ToMember, ToSupervisor};
@@ -27,6 +27,11 @@ impl World {
             Action::Write(c, t) => self.write(c, t),
             Action::Receive(i) => self.receive(i),
             Action::Call(i) => self.call(i),
+            Action::Greet(i) => self.greet(i),
+            Action::Look(i) => drop(self.look(i)),
+            Action::Notify(i) => self.notify(i, true),
+            Action::Undelivered(i) => self.notify(i, false),
+            Action::Notified(i) => self.notified(i),
             Action::Probe(i) => self.probe(i),
             Action::Slice(i) => self.slice(i),
             Action::Cut(c, t) => {
@@ -134,6 +139,7 @@ impl World {
             Action::Resign(_) => Fault::Resign,
             Action::FailStop(_) => Fault::FailStop,
             Action::Lack(_) => Fault::Lack,
+            Action::Undelivered(_) => Fault::Undelivered,
             Action::GiveUp(_) => Fault::GiveUp,
             Action::Slice(_) => Fault::Limit,
             Action::Pause(..) => Fault::Pause,
@@ -151,16 +157,13 @@ impl World {
         if self.port.is_none() {
             return self.win(i);
         }
-        if self.config.rules.new_tag_before_hello && self.at(i).membership.is_some() {
-            self.show_another(i);
-        }
-        let hello = self.at(i).session.hello();
         let server = self.port.unwrap_or_default();
         self.links += 1;
         let link = LinkId(self.links);
         let instance = self.at(i);
         instance.attempt += 1;
         instance.phase = Phase::Joining;
+        instance.greeted = false;
         let pipe = Pipe {
             client: i,
             server,
@@ -170,15 +173,35 @@ impl World {
             client_open: true,
             server_open: true,
             closing: false,
-            up: hello.into(),
+            up: VecDeque::new(),
             out: VecDeque::new(),
             down: VecDeque::new(),
             written: 0,
         };
         self.pipes.push(pipe);
+        if !self.config.late_hello {
+            self.greet(i);
+        }
+    }
+
+    /// The connection is made: whoever reads this hello reigns already.
+    fn greet(&mut self, i: u8) {
+        if self.config.rules.hello_follows_a_look && self.look(i) {
+            return;
+        }
+        if self.config.rules.new_tag_before_hello && self.at(i).membership.is_some() {
+            self.show_another(i);
+        }
+        self.at(i).greeted = true;
+        for frame in self.at(i).session.hello() {
+            self.say(i, Some(frame));
+        }
     }
 
     fn win(&mut self, i: u8) {
+        if self.config.rules.hello_follows_a_look {
+            self.look(i);
+        }
         self.port = Some(i);
         self.reigns += 1;
         let config = self.config;
@@ -308,6 +331,7 @@ impl World {
                     self.note_yield(i, why);
                     self.at(i).retiring = Some(Retiring::Stays);
                 }
+                Output::Notify { id, tags, .. } => self.at(i).unsent.push_back(Notice { id, tags, is_late: false }),
                 Output::Judge(number, entry, frame) => self.policy_asked(i, number, entry.id, &frame),
                 Output::Handle(number, entry, bytes) => self.handler_asked(i, &supervisor, number, entry.id, &bytes),
             }
@@ -402,11 +426,12 @@ impl World {
         let over = |id: &InstanceId| match was_open {
             // Within a reign nothing excuses a loss where the kernel names the living.
             true => !self.config.listing && supervisor.registry().get(*id).is_none(),
-            false => supervisor.is_complete(),
+            false => supervisor.is_complete() || supervisor.is_expiring(*id),
         };
         waited.retain(over);
         self.at(i).supervisor = Some(supervisor);
         for id in waited.into_iter().filter(|id| *id != FAKED) {
+            self.given_up(id, was_open);
             self.no_witness(id);
             self.excuse(id);
             self.ghost_excuse_waits(owner(id) as u8);
@@ -447,6 +472,7 @@ impl World {
 
     pub(super) fn close_office(&mut self, i: u8) {
         self.at(i).supervisor = None;
+        self.forget_notices(i);
         self.ghost.control.end_reign(i);
         if self.port == Some(i) {
             self.port = None;

@@ -27,6 +27,16 @@ pub(super) enum Action {
     Receive(u8),
     /// The supervisor hears from the kernel who is there.
     Call(u8),
+    /// Says hello on the connection that it has made.
+    Greet(u8),
+    /// Looks into its mailboxes.
+    Look(u8),
+    /// A notice of the supervisor is put into the mailboxes that it is for.
+    Notify(u8),
+    /// It cannot be.
+    Undelivered(u8),
+    /// The supervisor learns that it was sent.
+    Notified(u8),
     /// The supervisor looks at the presence of those it waits for.
     Probe(u8),
     /// A slice of time that nobody used passes at the supervisor.
@@ -114,6 +124,19 @@ pub(super) struct Instance {
     /// Frozen: it closes its listener when everything is written, and then leaves or elects again.
     pub(super) retiring: Option<Retiring>,
     pub(super) must_rename: bool,
+    /// It has said hello on its present connection.
+    pub(super) greeted: bool,
+    /// Notices that its threads are about to send, and those that they have sent and not reported.
+    pub(super) unsent: VecDeque<Notice>,
+    pub(super) unreported: VecDeque<InstanceId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Notice {
+    pub(super) id: InstanceId,
+    pub(super) tags: Vec<Tag>,
+    /// The reign in which it was decided has ended.
+    pub(super) is_late: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +168,8 @@ pub(super) struct World {
     pub(super) port: Option<u8>,
     pub(super) instances: Vec<Instance>,
     pub(super) pipes: Vec<Pipe>,
+    /// In which mailboxes there is a notice. A tag that is shown no more is never shown again.
+    pub(super) mail: BTreeSet<(InstanceId, Tag)>,
     pub(super) used: [u8; Fault::COUNT],
     pub(super) links: u64,
     pub(super) tags: u64,
@@ -230,12 +255,16 @@ impl World {
             uncalled: false,
             retiring: None,
             must_rename: false,
+            greeted: false,
+            unsent: VecDeque::new(),
+            unreported: VecDeque::new(),
         };
         Self {
             config,
             port: None,
             instances: (0..config.slots).map(instance).collect(),
             pipes: Vec::new(),
+            mail: BTreeSet::new(),
             used: [0; Fault::COUNT],
             links: 0,
             tags: 0,

@@ -17,6 +17,8 @@ pub(super) struct Stops {
     brought: BTreeSet<InstanceId>,
     /// Who is written that it is evicted, and with which frame of its connection.
     evicting: BTreeMap<LinkId, (InstanceId, u64)>,
+    /// Whose connection ended before it was written that it is evicted. What it holds is free when it has been sent a notice.
+    notifying: BTreeSet<InstanceId>,
     /// Who was evicted in this reign. None of them comes again.
     evicted: BTreeSet<InstanceId>,
 }
@@ -37,7 +39,7 @@ impl Stops {
     }
 
     pub(super) fn was_evicted(&self, id: InstanceId) -> bool {
-        self.evicted.contains(&id)
+        self.evicted.contains(&id) || self.notifying.contains(&id)
     }
 
     /// Whether it is being written that it is evicted.
@@ -122,7 +124,7 @@ impl Supervisor {
             return self.outputs.push(Output::StepDown(StepDown::Stopped));
         }
         let Some(Place::Here(link)) = self.registry.get(id).map(|member| member.place) else {
-            return self.evicted(id);
+            return self.evict_absent(id);
         };
         self.send(link, ToMember::Evicted);
         let awaiting = self.await_writes(std::iter::once(link));
@@ -141,17 +143,41 @@ impl Supervisor {
         }
     }
 
+    /// It is not connected, and the next supervisor that it says hello to may not be this one.
+    fn evict_absent(&mut self, id: InstanceId) {
+        if !self.rules.expired_are_notified {
+            return self.evicted(id);
+        }
+        self.stops.notifying.insert(id);
+        // Its memberships have other tags than those that the roll call showed.
+        self.outputs.push(Output::Notify { id, tags: Vec::new(), evicted: true });
+    }
+
+    /// The notice to this member was sent.
+    pub(super) fn stop_notified(&mut self, id: InstanceId) {
+        if self.stops.notifying.remove(&id) {
+            self.evicted(id);
+        }
+    }
+
     fn evicted(&mut self, id: InstanceId) {
         self.stops.evicted.insert(id);
         self.end(id, EndReason::Evicted);
     }
 
-    /// The first `count` frames of a connection were written; all of them, if it has ended.
+    /// The first `count` frames of a connection were written.
     pub(super) fn eviction_written(&mut self, link: LinkId, count: u64) {
         if self.stops.evicting.get(&link).is_some_and(|(_, frame)| *frame <= count)
             && let Some((id, _)) = self.stops.evicting.remove(&link)
         {
             self.evicted(id);
+        }
+    }
+
+    /// A connection has ended, on which a member may have been about to read that it is evicted.
+    pub(super) fn eviction_unread(&mut self, link: LinkId) {
+        if let Some((id, _)) = self.stops.evicting.remove(&link) {
+            self.evict_absent(id);
         }
     }
 

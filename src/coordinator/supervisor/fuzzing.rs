@@ -20,6 +20,8 @@ pub(crate) struct Trial {
     connections: u64,
     /// What the application was asked.
     questions: Vec<u64>,
+    /// Who is being sent a notice.
+    notices: Vec<InstanceId>,
     pub(crate) done: Done,
 }
 
@@ -64,6 +66,7 @@ impl Trial {
             connections: 0,
             // One that was never asked.
             questions: vec![0],
+            notices: Vec::new(),
             done: Done::default(),
         }
     }
@@ -118,6 +121,7 @@ impl Trial {
                     self.questions.push(question);
                     self.done.asked += 1;
                 }
+                Output::Notify { id, .. } => self.notices.push(id),
                 Output::Send(_, ToMember::Delivered(..)) => self.done.delivered += 1,
                 Output::Send(_, ToMember::Evicted) => self.done.evicted += 1,
                 _ => {}
@@ -169,7 +173,11 @@ pub(crate) fn run(data: &[u8]) -> Done {
             4 if id != Trial::ME => trial.supervisor.gone(id),
             4 => trial.supervisor.nobody_else(),
             5 => trial.supervisor.membership_gone(id),
-            6 => trial.supervisor.time(Duration::from_secs(1), yes),
+            6 => {
+                let notices = std::mem::take(&mut trial.notices);
+                notices.into_iter().for_each(|id| trial.supervisor.notified(id));
+                trial.supervisor.time(Duration::from_secs(1), yes);
+            }
             7 if of < 8 => trial.supervisor.freeze(LeaveSort::Resigning),
             // A time in milliseconds, of which the highest are beyond all numbers.
             7 if of < 72 => trial.supervisor.set_time(1 << (of - 8)),

@@ -51,6 +51,10 @@ impl Supervisor {
         }
         let Some(Link { state: LinkState::Gathering(submission), .. }) = self.links.get(&link) else { return };
         let is_fresh = join.stamp == Stamp::default();
+        if matches!(&self.phase, Phase::Window(window) if window.is_expiring(id)) {
+            // It may have read the notice, and what it claims counts no more.
+            return self.forfeit(link, id);
+        }
         if !numbers::are_within(self.believed(link), &join, &submission.held) {
             self.refuse(link, Refusal::Protocol("number beyond all that this supervisor can believe".into()));
             if !is_fresh && !self.settings.control.is_member {

@@ -7,7 +7,7 @@ use super::super::window::RollCall;
 use super::asks::Asks;
 use super::commands::Stops;
 use super::mail::Mail;
-use super::{LinkId, Phase, Supervisor};
+use super::{LinkId, Output, Phase, Supervisor};
 use crate::ident::InstanceId;
 use crate::wire::message::{EndReason, LeaveSort, Refusal, ToMember};
 
@@ -76,13 +76,7 @@ impl Supervisor {
         match &mut self.phase {
             Phase::Window(window) => {
                 if !window.is_complete() && window.wait(slice, self.settings.window_limit) {
-                    for id in window.expire() {
-                        // Only who has not said all of its copy is missing and connected.
-                        self.grants.forget(id);
-                        if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
-                            self.forfeit(link, id);
-                        }
-                    }
+                    self.begin_expiry();
                 }
             }
             Phase::Frozen => {}
@@ -106,6 +100,42 @@ impl Supervisor {
                 self.registry.move_to(id, Place::Aside(waited));
             }
         }
+    }
+
+    /// The limit of the window has passed. Every missing member has forfeited all claims; it ends, and others can have what
+    /// it held, only when it has been sent a notice: [`Supervisor::notified`].
+    fn begin_expiry(&mut self) {
+        let Phase::Window(window) = &mut self.phase else { return };
+        let missing = window.begin_expiry();
+        for id in &missing {
+            let tags: Vec<_> = window.shown(*id).collect();
+            // One that shows no membership has never asked for anything, or this system has no names for memberships.
+            if !tags.is_empty() && self.rules.expired_are_notified {
+                self.outputs.push(Output::Notify { id: *id, tags, evicted: false });
+                if self.rules.notice_before_expiry {
+                    continue;
+                }
+            }
+            window.expire(*id);
+        }
+        for id in missing {
+            // Only a member that has not sent all of its copy is missing and connected.
+            self.grants.forget(id);
+            if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
+                self.forfeit(link, id);
+            }
+        }
+    }
+
+    /// The notice to this member was sent, or could not be: [`Output::Notify`].
+    pub fn notified(&mut self, id: InstanceId) {
+        match &mut self.phase {
+            Phase::Window(window) => window.expire(id),
+            Phase::Opening(awaiting) => drop(self.noticing.remove(&id).and_then(|link| awaiting.remove(&link))),
+            Phase::Open | Phase::Frozen => {}
+        }
+        self.stop_notified(id);
+        self.progress();
     }
 
     /// Takes nothing more and tells everyone that the supervisor leaves its office.

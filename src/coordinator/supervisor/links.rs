@@ -191,7 +191,15 @@ impl Supervisor {
     /// Nobody waits for writes to a connection that has ended: its owner will be told everything when it is back.
     pub(super) fn forget_link(&mut self, link: LinkId) {
         if let Phase::Opening(awaiting) = &mut self.phase {
-            awaiting.remove(&link);
+            let unread = self.forfeiting.remove(&link).filter(|_| awaiting.contains_key(&link));
+            if let Some(id) = unread.filter(|_| self.rules.expired_are_notified) {
+                // The next supervisor that it finds may not be this one. Its memberships have other tags than the roll
+                // call showed.
+                self.noticing.insert(id, link);
+                self.outputs.push(Output::Notify { id, tags: Vec::new(), evicted: false });
+            } else {
+                awaiting.remove(&link);
+            }
         }
         if let Some(awaiting) = &mut self.round {
             awaiting.remove(&link);
@@ -206,6 +214,6 @@ impl Supervisor {
         self.unwritten.remove(&link);
         self.asks.forget_link(link);
         self.forget_mail(link);
-        self.eviction_written(link, u64::MAX);
+        self.eviction_unread(link);
     }
 }

@@ -45,6 +45,7 @@ impl Supervisor {
             if let Some(link) = self.registry.remove(id).and_then(|member| member.place.link()) {
                 self.claimants.remove(&id);
                 self.send(link, ToMember::Forfeited);
+                self.forfeiting.insert(link, id);
                 forfeited.push(link);
             }
         }
@@ -93,7 +94,7 @@ impl Supervisor {
         }
         if self.rules.two_step_opening {
             // Who forfeited believes to hold something until it reads that. It was here a moment ago, so it is not silent,
-            // and if it does not drain its connection is cut like any other.
+            // and if it does not drain its connection is cut like any other. Then it is sent a notice.
             let told = forfeited.iter().copied().filter(|_| self.rules.forfeited_is_awaited);
             let told: Vec<_> = survivors.into_iter().chain(newcomers).chain(told).collect();
             let awaiting = self.await_writes(told.into_iter());
@@ -114,6 +115,7 @@ impl Supervisor {
             self.pass_on();
             if matches!(&self.phase, Phase::Opening(awaiting) if awaiting.is_empty()) {
                 self.phase = Phase::Open;
+                self.forfeiting.clear();
                 self.adopt_stops();
                 self.grants.open();
                 self.barriers.open(self.head.stamp.epoch);

@@ -25,7 +25,7 @@ impl Supervisor {
             }
             return;
         }
-        if !window.awaited().chain(window.unnamed()).any(|awaited| awaited == id) {
+        if !window.is_awaited(id) {
             return;
         }
         let yielded = &self.settings.control.yielded;

@@ -205,8 +205,25 @@ fn the_limit_ends_whoever_is_missing() {
     assert!(!window.wait(Duration::from_secs(4), Some(Duration::from_secs(5))));
     assert!(!window.wait(Duration::from_secs(4), None), "no limit is never over");
     assert!(window.wait(Duration::from_secs(1), Some(Duration::from_secs(5))));
-    assert_eq!(window.expire(), [id(2), id(3)]);
+    assert_eq!(window.begin_expiry(), [id(2), id(3)]);
+    assert!(!window.is_complete() && window.begin_expiry().is_empty(), "they are missing until they are notified");
+    [2, 3].into_iter().for_each(|number| window.expire(id(number)));
     assert!(window.is_complete() && window.was_limited());
     assert_eq!(window.departed(), [(id(2), EndReason::Evicted), (id(3), EndReason::Evicted)]);
     assert_eq!(window.forfeits(), [(id(3), Tag::new(3))], "what 2 shows nobody knows");
+}
+
+#[test]
+fn the_limit_ends_nobody_who_was_not_missing_when_it_passed() {
+    let mut window = called(roll(&[1, 2, 3]));
+    back(&mut window, 1, 1, &[1, 2, 3]);
+    back(&mut window, 2, 1, &[1, 2, 3]);
+    assert_eq!(window.begin_expiry(), [id(3)]);
+    window.unaccount(id(2));
+    window.ended(id(3), EndReason::Failed);
+    [2, 3].into_iter().for_each(|number| window.expire(id(number)));
+    assert!(!window.was_limited() && !window.is_complete(), "one has died, and the other was there until now");
+    assert_eq!(window.departed(), [(id(3), EndReason::Failed)]);
+    assert_eq!(window.begin_expiry(), [id(2)]);
+    assert!(window.is_expiring(id(2)) && window.is_expiring(id(3)));
 }

@@ -19,6 +19,9 @@ use super::{RollCall, persist};
 use crate::ident::{InstanceId, Tag};
 use crate::runtime::clock;
 use crate::runtime::endpoint::raise::{Height, raise};
+use crate::wire::Notice;
+
+mod mailbox;
 
 /// The sockets of one instance.
 #[derive(Debug)]
@@ -37,7 +40,11 @@ struct Membership {
 
 impl Sockets {
     pub(super) fn bind(port: u16, id: InstanceId) -> io::Result<Self> {
-        let presence = hold(&presence_name(port, id))?;
+        let presence = bind_high(&presence_name(port, id))?;
+        // It is never read: whoever sends to it gets an error instead of filling it.
+        presence.shutdown(std::net::Shutdown::Read)?;
+        // It sends, and never waits until a mailbox has room.
+        presence.set_nonblocking(true)?;
         Ok(Self { memberships: Vec::new(), presence })
     }
 
@@ -53,7 +60,8 @@ impl Sockets {
         let tag = Tag::new(clock::chance());
         // There before the one of an older hello goes. The first one stays in any case: as long as it does, whoever saw
         // it knows that the instance lives.
-        let socket = hold(&membership_name(port, id, tag))?;
+        let socket = bind_high(&membership_name(port, id, tag))?;
+        mailbox::open(&socket)?;
         self.memberships.truncate(1);
         self.memberships.push(Membership { tag, socket });
         Ok(())
@@ -68,6 +76,33 @@ impl Sockets {
 
     pub(super) fn leave(&mut self) {
         self.memberships.clear();
+    }
+
+    /// Takes what lies in its mailboxes. The notice to this id, if there was one, and how much was none.
+    pub(super) fn take_notice(&self, id: InstanceId) -> (Option<Notice>, usize) {
+        let mut others = 0;
+        let found = self.memberships.iter().find_map(|shown| mailbox::take(&shown.socket, id, &mut others));
+        (found, others)
+    }
+
+    /// Sends a notice to the memberships with these tags; without tags, to every membership of its id.
+    pub(super) fn notify(&self, port: u16, tags: &[Tag], notice: &Notice) -> io::Result<()> {
+        let listed;
+        let tags = if tags.is_empty() {
+            let found = read_all(port, || std::fs::read("/proc/net/unix"))?;
+            listed =
+                found.members.into_iter().filter(|(id, _)| *id == notice.id).map(|(_, tag)| tag).collect::<Vec<_>>();
+            &listed
+        } else {
+            tags
+        };
+        let mut outcome = Err(io::ErrorKind::NotFound.into());
+        for tag in tags {
+            let name = membership_name(port, notice.id, *tag);
+            // One is enough: it looks into all of them.
+            outcome = outcome.and(Ok(())).or(mailbox::send(&self.presence, name.as_bytes(), &notice.encode()));
+        }
+        outcome
     }
 
     pub(super) const fn is_member(&self) -> bool {
@@ -91,11 +126,8 @@ fn bind(name: &str) -> io::Result<UnixDatagram> {
     UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)
 }
 
-fn hold(name: &str) -> io::Result<UnixDatagram> {
-    let socket = raise(persist(|| bind(name))?, Height::Presence);
-    // It is never read: whoever sends to it gets an error instead of filling it.
-    socket.shutdown(std::net::Shutdown::Read)?;
-    Ok(socket)
+fn bind_high(name: &str) -> io::Result<UnixDatagram> {
+    Ok(raise(persist(|| bind(name))?, Height::Presence))
 }
 
 pub(super) fn presence_gone(port: u16, id: InstanceId) -> bool {

@@ -10,6 +10,8 @@ use super::super::link::Link;
 use super::super::outbox::Flushed;
 use super::{Core, Ended, Reign};
 use crate::coordinator::supervisor::{Lack, LinkId, Output, StepDown, Supervisor};
+use crate::ident::Tag;
+use crate::wire::Notice;
 use crate::wire::frame::Message;
 use crate::wire::message::ToMember;
 
@@ -20,6 +22,8 @@ pub(super) struct Settled {
     pub(super) touched: Vec<Arc<Link>>,
     /// What the application is asked.
     pub(super) asked: Vec<Task>,
+    /// Which members are to be sent a notice.
+    pub(super) notices: Vec<(Notice, Vec<Tag>)>,
 }
 
 impl Reign {
@@ -27,6 +31,7 @@ impl Reign {
     pub(super) fn settle(&self, core: &mut Core) -> Settled {
         let mut touched = BTreeSet::new();
         let mut asked = Vec::new();
+        let mut notices = Vec::new();
         loop {
             if core.machine.is_complete() {
                 core.machine.close(clock::nanoseconds());
@@ -99,6 +104,7 @@ impl Reign {
                     Output::Handle(question, entry, bytes) => {
                         asked.push(Task { reign: self.own.clone(), question, entry, what: What::Answer(bytes) });
                     }
+                    Output::Notify { id, tags, evicted } => notices.push((Notice { id, evicted }, tags)),
                     // Nobody has said that the office is left to anybody.
                     Output::HandOver(_) => core.heir_waits.come(),
                 }
@@ -108,7 +114,7 @@ impl Reign {
             self.open();
         }
         let touched = touched.iter().filter_map(|id| core.links.get(id).cloned()).collect();
-        Settled { touched, asked }
+        Settled { touched, asked, notices }
     }
 
     fn open(&self) {

@@ -302,6 +302,13 @@ impl Desk {
                 *lock(&self.hoard) = hoard;
                 Ok(String::new())
             }
+            "shout" => {
+                // A datagram to a socket with an abstract name; the bytes are in hex.
+                let byte = |at: usize| u8::from_str_radix(&rest[0][at..at + 2], 16).expect("two digits");
+                let bytes: Vec<_> = (0..rest[0].len()).step_by(2).map(byte).collect();
+                super::kernel::shout(key, &bytes).expect("there is room");
+                Ok(String::new())
+            }
             "freeze" => {
                 self.freeze.store(true, Ordering::SeqCst);
                 Ok(String::new())

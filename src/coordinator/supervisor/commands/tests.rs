@@ -243,6 +243,32 @@ fn who_is_evicted_and_does_not_read_has_lost_all_with_its_connection() {
 }
 
 #[test]
+fn a_member_that_is_evicted_while_it_has_no_connection_is_sent_a_notice_before_its_locks_are_free() {
+    let notice = Output::Notify { id: id(A), tags: Vec::new(), evicted: true };
+    for reads in [true, false] {
+        let mut office = stopping(Rules::ALL);
+        office.keeps_notices = true;
+        if reads {
+            // It had no connection when its time was over.
+            office.end(A, false);
+            slices(&mut office, 2);
+        } else {
+            // Its connection ended before it could read the last frame.
+            slices(&mut office, 2);
+            office.end(A, false);
+        }
+        assert_eq!(office.asides.iter().filter(|output| **output == notice).count(), 1);
+        assert!(is_there(&office, A) && !is_granted(&office, B));
+        office.come_back(BACK, id(A));
+        assert_eq!(office.unwritten[&BACK], [ToMember::Evicted], "it may have read the notice");
+        assert!(is_there(&office, A) && !is_granted(&office, B));
+        office.supervisor.notified(id(A));
+        office.take();
+        assert!(!is_there(&office, A) && is_granted(&office, B));
+    }
+}
+
+#[test]
 fn who_comes_back_while_it_is_being_evicted_learns_it_on_the_new_connection() {
     let mut office = stopping(Rules::ALL);
     slices(&mut office, 2);

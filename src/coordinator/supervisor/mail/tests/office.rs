@@ -24,6 +24,8 @@ pub(in crate::coordinator::supervisor) struct Office {
     pub(in crate::coordinator::supervisor) asides: Vec<Output>,
     /// To how many each frame went at once.
     pub(super) casts: Vec<usize>,
+    /// Nothing is reported of notices.
+    pub(in crate::coordinator::supervisor) keeps_notices: bool,
 }
 
 impl Office {
@@ -47,6 +49,7 @@ impl Office {
             counts: BTreeMap::new(),
             asides: Vec::new(),
             casts: Vec::new(),
+            keeps_notices: false,
         };
         let known: Vec<_> = survivors.iter().map(|link| id(*link).number()).chain([100]).collect();
         for link in survivors {
@@ -134,7 +137,14 @@ impl Office {
     }
 
     pub(in crate::coordinator::supervisor) fn take(&mut self) {
-        for output in self.supervisor.take_outputs() {
+        let mut outputs = VecDeque::from(self.supervisor.take_outputs());
+        while let Some(output) = outputs.pop_front() {
+            if let Output::Notify { id, .. } = output
+                && !self.keeps_notices
+            {
+                self.supervisor.notified(id);
+                outputs.extend(self.supervisor.take_outputs());
+            }
             match output {
                 Output::Send(link, frame) => self.put_out(link, frame),
                 Output::Cast(links, frame) => {
