@@ -2,7 +2,7 @@
 
 use super::super::rules::Rules;
 use super::{Grants, Phase};
-use crate::ident::{Resource, Token};
+use crate::ident::Token;
 
 impl Grants {
     /// The same with other rules.
@@ -27,7 +27,6 @@ impl Grants {
     /// This base is known to everybody: grants may go on above it.
     pub fn raise(&mut self, base: Token) {
         self.ceiling = self.ceiling.max(base.number().saturating_add(self.rules.step));
-        let names: Vec<Resource> = self.locks.keys().cloned().collect();
-        self.settle_all(names);
+        self.settle_short();
     }
 }

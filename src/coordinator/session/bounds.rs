@@ -3,7 +3,7 @@
 
 use super::Misplaced;
 use crate::ident::InstanceId;
-use crate::wire::message::{Entry, Forfeit, LockRow};
+use crate::wire::message::{BarrierRow, Entry, Forfeit, LockRow};
 
 /// The most members of a group: no supervisor can be set to bear more.
 pub(super) const MEMBERS: usize = 65_536;
@@ -36,6 +36,13 @@ impl Cost {
                 + size_of_val(&row.holders[..])
                 + size_of_val(&row.waiters[..])
         };
+        Self { count: rows.len(), bytes: rows.iter().map(bytes).sum() }
+    }
+
+    /// What these barriers cost, which are listed with the locks.
+    pub(super) fn of_barriers(rows: &[BarrierRow]) -> Self {
+        let bytes =
+            |row: &BarrierRow| size_of::<BarrierRow>() + row.name.as_str().len() + size_of_val(&row.waiters[..]);
         Self { count: rows.len(), bytes: rows.iter().map(bytes).sum() }
     }
 
@@ -192,5 +199,15 @@ mod tests {
         };
         let frames = taken(&mut session, rows);
         assert!((200..=400).contains(&frames), "{frames}");
+    }
+
+    #[test]
+    fn a_list_of_barriers_is_bounded_as_one_of_locks() {
+        let (mut session, _) = member(false);
+        session.survey();
+        let waiters: Vec<_> = (0..64).flat_map(ids).collect();
+        let row = BarrierRow { name: name(), parties: 4096, missing: 0, waiters };
+        let frames = taken(&mut session, |_| ToMember::Barriers(vec![row.clone(); 2]));
+        assert!((200..=256).contains(&frames), "{frames}");
     }
 }

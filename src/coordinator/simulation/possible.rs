@@ -55,6 +55,9 @@ impl World {
             actions.push(Action::Call(i));
         }
         let Some(supervisor) = &instance.supervisor else { return };
+        if !frozen && supervisor.is_behind() {
+            actions.push(Action::GoOn(i));
+        }
         if !frozen
             && supervisor.is_waiting()
             && (supervisor.awaited().into_iter().any(|id| self.is_gone(id))

@@ -62,9 +62,12 @@ impl Script {
                 Action::Read(client, attempt) | Action::Write(client, attempt) => {
                     these.contains(&client) && server(client, attempt).is_some_and(|server| these.contains(&server))
                 }
-                Action::Elect(i) | Action::Receive(i) | Action::Call(i) | Action::Probe(i) | Action::Finish(i) => {
-                    these.contains(&i)
-                }
+                Action::Elect(i)
+                | Action::Receive(i)
+                | Action::GoOn(i)
+                | Action::Call(i)
+                | Action::Probe(i)
+                | Action::Finish(i) => these.contains(&i),
                 _ => false,
             };
             let Some(action) = work.iter().find(ours).copied() else { return self };

@@ -168,6 +168,7 @@ pub(crate) fn run(data: &[u8]) -> Done {
             4 if id != Trial::ME => trial.supervisor.gone(id),
             4 => trial.supervisor.nobody_else(),
             5 => trial.supervisor.membership_gone(id),
+            6 if trial.supervisor.is_behind() => trial.supervisor.go_on(),
             6 => trial.supervisor.time(Duration::from_secs(1), yes),
             7 if of < 8 => trial.supervisor.freeze(LeaveSort::Resigning),
             7 => trial.supervisor.called(RollCall::Somebody(yes)),
