@@ -32,6 +32,9 @@ mod frames;
 #[path = "sync/groups.rs"]
 mod groups;
 #[cfg(unix)]
+#[path = "sync/growth.rs"]
+mod growth;
+#[cfg(unix)]
 #[path = "sync/library.rs"]
 mod library;
 
@@ -42,6 +45,7 @@ fn main() {
         child::run(&task);
     }
     groups::measure();
+    growth::measure();
 }
 
 #[cfg(not(unix))]

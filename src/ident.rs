@@ -329,6 +329,8 @@ pub enum Kind {
     Once,
     /// A value of the state that belongs to the application.
     Value,
+    /// A barrier, at which instances wait for each other.
+    Barrier,
 }
 
 impl fmt::Display for Kind {
@@ -339,6 +341,7 @@ impl fmt::Display for Kind {
             Self::Semaphore => "semaphore",
             Self::Once => "once",
             Self::Value => "value",
+            Self::Barrier => "barrier",
         })
     }
 }

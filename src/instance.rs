@@ -184,8 +184,11 @@ impl Instance {
         State::new(self.shared())
     }
 
-    /// Every lock that somebody holds or waits for, by kind and name. Asks the supervisor, and blocks until it has answered:
-    /// during an election until that is over.
+    /// Returns every lock that is held or waited for, by kind and name, then every barrier at which instances wait. Asks the
+    /// supervisor, and blocks until it has answered: during an election until that is over.
+    ///
+    /// Each row is true of one moment. Where there are thousands of rows, the supervisor lists them in parts and serves
+    /// others in between, so that two rows need not be of the same moment.
     ///
     /// # Errors
     ///
@@ -288,9 +291,12 @@ impl fmt::Debug for Instance {
 
 /// Asks who holds what. The registry is read afterwards, so that it knows whoever the answer names, or did.
 pub(crate) fn locks(shared: &Shared, patience: Patience) -> Result<Vec<LockStatus>, Error> {
-    let rows = shared.survey(patience)?;
+    let survey = shared.survey(patience)?;
     let registry = shared.registry();
-    Ok(rows.iter().map(|row| LockStatus::from_wire(row, &registry)).collect())
+    let registry = registry.iter().map(|entry| (entry.id, entry)).collect();
+    let locks = survey.locks.iter().map(|row| LockStatus::from_wire(row, &registry));
+    let barriers = survey.barriers.iter().map(|row| LockStatus::from_barrier(row, &registry));
+    Ok(locks.chain(barriers).collect())
 }
 
 impl Handle {

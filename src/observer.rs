@@ -74,7 +74,8 @@ impl Observer {
         State::new(&self.shared)
     }
 
-    /// Every lock that somebody holds or waits for, as [`crate::Instance::locks`].
+    /// Returns every lock that is held or waited for and every barrier at which instances wait, as
+    /// [`crate::Instance::locks`].
     ///
     /// # Errors
     ///

@@ -342,6 +342,29 @@ fn b6_a_reader_that_is_killed_or_leaves_changes_nothing_for_the_next_owner() {
     assert_eq!(abandoned(waiting.granted()), died, "of the writer, not of the reader");
 }
 
+/// More than the supervisor frees at a time, so that most of it is done by and by, in a thread of its own.
+#[test]
+fn b1_b6_a_killed_member_with_very_many_locks_leaves_each_of_them_to_the_next_owner() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = court(&fleet, &members);
+    let [victim, next] = &rest[..] else { panic!("two others") };
+    let name = |n: u32| format!("many-{n}");
+    let what = |n: u32| format!("permits {} limit=1 count=1", name(n));
+    for n in 0..1300 {
+        victim.lock(&name(n), &what(n)).unwrap();
+    }
+    assert!(supervisor.sees_lock("many-1298"));
+    let waiting = next.queue("last", &what(1299), 0);
+    kill(victim);
+    let died = format!("Died:{}", victim.id);
+    assert_eq!(waiting.granted().text("abandoned"), died);
+    fleet::eventually("nobody has to ask for a lock to be freed", || !supervisor.sees_lock("many-1298"));
+    for n in (0..1299).step_by(100) {
+        assert_eq!(next.lock(&name(n), &format!("{} try", what(n))).unwrap().text("abandoned"), died);
+    }
+}
+
 #[test]
 fn p11_after_leaving_nothing_is_held_and_nothing_is_waited_for() {
     let fleet = Fleet::with("limit=none");

@@ -13,7 +13,7 @@ use crate::contest::bare::members as bare_members;
 use crate::contest::children::{attend, await_ready};
 use crate::contest::compare::Runner;
 use crate::contest::library::{group, join, members};
-use crate::{bare, library};
+use crate::{bare, growth, library};
 
 /// The child process: does its task until the parent closes the pipe.
 pub(crate) fn run(task: &str) -> ! {
@@ -28,6 +28,7 @@ pub(crate) fn run(task: &str) -> ! {
         "supervisor" => attend(join(group(port))),
         "crowd" => attend(members(port, count())),
         "fighter" => attack(library::fighter(port)),
+        "hoarder" => attend(growth::hoarder(port, count())),
         _ => panic!("unknown task `{what}`"),
     }
 }

@@ -79,4 +79,4 @@ pub(crate) fn fighter(port: u16) -> impl FnMut() {
 }
 
 /// What `expect` says of a grant.
-const GRANTED: &str = "the supervisor lives and denies nothing";
+pub(crate) const GRANTED: &str = "the supervisor lives and denies nothing";

@@ -39,11 +39,12 @@ mod meeting;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use self::meeting::{Key, Meeting, all_of};
 use super::rules::Rules;
 use crate::ident::{Epoch, InstanceId, Name, Request, Stamp};
-use crate::wire::message::{Arrive, Generation};
+use crate::wire::message::{Arrive, BarrierRow, Generation};
 
 /// All barriers of one reign. See the [module](self).
 #[derive(Clone, Debug, PartialEq)]
@@ -286,6 +287,32 @@ impl Barriers {
         })
     }
 
+    /// The barriers behind this name at which members wait for others to arrive, so many of them.
+    pub fn rows(&self, after: Option<&Name>, count: usize) -> Vec<BarrierRow> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let queues = self.queues.range::<Name, _>((after, Bound::Unbounded)).take(count);
+        let row = |(name, queue): (&Name, &Queue)| {
+            let counted = queue.waiting.values().filter(|(key, said)| *said && self.counts(key.0)).count() as u32;
+            let waiters = queue.waiting.values().map(|(key, _)| key.0).collect();
+            let missing = queue.parties.saturating_sub(counted);
+            BarrierRow { name: name.clone(), parties: queue.parties, missing, waiters }
+        };
+        queues.map(row).collect()
+    }
+
+    /// The same for generations that are complete and that somebody has not passed yet: with their numbers.
+    pub fn complete_rows(&self, after: Option<Stamp>, count: usize) -> Vec<(Stamp, BarrierRow)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let meetings = self.meetings.range((after, Bound::Unbounded)).take(count);
+        let row = |(number, meeting): (&Stamp, &Meeting)| {
+            let Generation { name, waiters, .. } = &meeting.generation;
+            let parties = waiters.len() as u32;
+            let left = waiters.iter().filter(|key| meeting.waiters.contains_key(key)).map(|key| key.0).collect();
+            (*number, BarrierRow { name: name.clone(), parties, missing: 0, waiters: left })
+        };
+        meetings.map(row).collect()
+    }
+
     /// Of how many generations somebody was not let go yet.
     pub fn meeting(&self) -> usize {
         self.meetings.len()
@@ -317,6 +344,10 @@ impl Barriers {
         while let Some(queue) = self.queues.get(name) {
             let counts = |entry: &(&u64, &(Key, bool))| entry.1.1 && self.counts(entry.1.0.0);
             let needed = queue.parties as usize;
+            if queue.waiting.len() < needed {
+                // Or each arrival would look at all before it.
+                return;
+            }
             let first: Vec<_> = queue.waiting.iter().filter(counts).take(needed).map(|(place, _)| *place).collect();
             if first.len() < needed {
                 return;

@@ -50,6 +50,7 @@ mod live;
 mod lock;
 mod look;
 mod shape;
+mod slices;
 mod tokens;
 mod window;
 
@@ -63,6 +64,7 @@ use self::live::Live;
 use self::lock::{End, Key, Lock, Place};
 pub use self::look::{Holder, Waiter};
 use self::shape::{Shape, misfit, same};
+use self::slices::Rest;
 use self::window::Window;
 use super::rules::Rules;
 use crate::ident::{Epoch, InstanceId, Request, Resource, Ticket, Token};
@@ -106,6 +108,8 @@ pub struct Grants {
     arrivals: u64,
     /// The time, in milliseconds since 1970.
     now: u64,
+    /// What the inputs so far have left to be done.
+    rest: Rest,
     told: Vec<Told>,
 }
 
@@ -141,6 +145,7 @@ impl Grants {
             tickets: 0,
             arrivals: 0,
             now: 0,
+            rest: Rest::new(),
             told: Vec::new(),
         }
     }
@@ -155,8 +160,7 @@ impl Grants {
     pub fn open(&mut self) {
         if self.phase == Phase::Closed {
             self.phase = Phase::Open;
-            let names: Vec<Resource> = self.locks.keys().cloned().collect();
-            self.settle_all(names);
+            self.settle_rest();
         }
     }
 
@@ -167,7 +171,9 @@ impl Grants {
     /// else. The limit that a mode names counts only for the first request of the name, and only if none was set by
     /// [`Grants::resize`].
     pub fn acquire(&mut self, from: InstanceId, want: Want) {
+        self.finish_end(from);
         let (request, name) = (want.request, want.name.clone());
+        self.catch_up(&name);
         let answer = match self.phase {
             Phase::Collecting => self.window.ask(from, want, None),
             Phase::Closed | Phase::Open => {
@@ -185,7 +191,7 @@ impl Grants {
     pub fn cancel(&mut self, from: InstanceId, request: Request) {
         if self.phase == Phase::Collecting {
             self.window.cancel(from, request);
-        } else if let Some(place) = self.live.get(&(from, request)).and_then(|live| live.place) {
+        } else if let Some(place) = self.live_of((from, request)).and_then(|live| live.place) {
             let name = self.unqueue((from, request), place);
             self.settle_all(name);
         }
@@ -197,12 +203,15 @@ impl Grants {
         if self.phase != Phase::Open {
             return;
         }
-        let Some((name, place)) = self.live.get(&(from, request)).and_then(|live| Some((&live.name, live.place?)))
-        else {
-            return;
+        let waiting = |grants: &Self| {
+            let live = grants.live_of((from, request))?;
+            Some((live.name.clone(), live.place?))
         };
+        let Some((name, _)) = waiting(self) else { return };
+        self.catch_up(&name);
+        let Some((name, place)) = waiting(self) else { return };
         // Who was never told a place is not ready, and is told one when it is.
-        if let (Place::Told(ticket, _), Some(lock)) = (place, self.locks.get(name)) {
+        if let (Place::Told(ticket, _), Some(lock)) = (place, self.locks.get(&name)) {
             let (ahead, holder) = (lock.ahead(place), lock.eldest());
             self.told.push(Told { to: from, what: ToMember::Queued(Queued { request, ticket, ahead, holder }) });
         }
@@ -228,30 +237,28 @@ impl Grants {
     /// set aside, paused or hung, keeps what it holds and its places, and is passed over. An instance of which this was
     /// never said is not ready.
     pub fn set_ready(&mut self, id: InstanceId, ready: bool) {
+        if ready {
+            self.finish_end(id);
+        }
         let changed = if ready { self.ready.insert(id) } else { self.ready.remove(&id) };
-        if !changed {
-            return;
-        }
-        let mut touched = BTreeSet::new();
-        for (_, live) in self.live.range(all_of(id)) {
-            if let (Some(place), Some(lock)) = (live.place, self.locks.get_mut(&live.name)) {
-                lock.set_ready(place, ready);
-                touched.insert(live.name.clone());
-            }
-        }
         // Also when it is ready no more: those behind it may fit now.
-        self.settle_all(touched);
+        match self.phase {
+            _ if !changed => {}
+            // Nobody is granted anything yet, and when that begins all have to be in their places.
+            Phase::Closed => self.visit_all(id),
+            Phase::Collecting | Phase::Open => self.begin_visit(id),
+        }
     }
 
-    /// The entry of the instance has ended: all it waited for is gone and all it held is free. `died`: it failed or was
-    /// evicted, and did not leave.
+    /// The entry of the instance has ended: all it waited for is gone and all it held is freed, in slices if that is much
+    /// ([`Grants::is_behind`]); it gets nothing from here on. `died`: it failed or was evicted, and did not leave.
     pub fn end(&mut self, id: InstanceId, died: bool) {
-        self.ready.remove(&id);
         let end = if died { End::Died } else { End::Left };
         if self.phase == Phase::Collecting {
+            self.ready.remove(&id);
             self.window.end(id, end);
         } else {
-            self.drop_all(id, end);
+            self.begin_end(id, end);
         }
     }
 
@@ -261,7 +268,11 @@ impl Grants {
         if self.phase == Phase::Collecting {
             self.window.forget(from);
         } else {
-            self.drop_all(from, End::Left);
+            let ready = self.ready.contains(&from);
+            self.begin_end(from, End::Left);
+            if ready {
+                self.set_ready(from, true);
+            }
         }
     }
 
@@ -269,15 +280,10 @@ impl Grants {
     /// use; a waiter that can never be granted is denied.
     pub fn resize(&mut self, name: &Resource, limit: u32) {
         self.limits.insert(name.clone(), limit);
-        let Some(lock) = self.locks.get_mut(name) else { return };
-        let shape = Shape::Semaphore { limit };
-        for place in lock.resize(limit) {
-            let Some(waiting) = self.locks.get(name).and_then(|lock| lock.waiting(place)).copied() else { continue };
-            self.unqueue(waiting.key, place);
-            let reason = shape.refuses(waiting.mode).unwrap_or_default();
-            self.deny(waiting.key.0, waiting.key.1, reason);
+        if let Some(lock) = self.locks.get_mut(name) {
+            lock.resize(limit);
+            self.begin_narrowing(name);
         }
-        self.settle(name);
     }
 
     /// What the members have to be told, in the order in which it was decided.
@@ -344,7 +350,7 @@ impl Grants {
     fn give_back(&mut self, key: Key, end: End) {
         if self.phase == Phase::Collecting {
             self.window.give_back(key, end);
-        } else if self.live.get(&key).is_some_and(|live| live.place.is_none()) {
+        } else if self.live_of(key).is_some_and(|live| live.place.is_none()) {
             let name = self.free(key, end);
             self.settle_all(name);
         }
@@ -357,19 +363,6 @@ impl Grants {
         Some(live.name)
     }
 
-    fn drop_all(&mut self, id: InstanceId, end: End) {
-        let gone: Vec<(Key, Option<Place>)> =
-            self.live.range(all_of(id)).map(|(key, live)| (*key, live.place)).collect();
-        let mut touched = BTreeSet::new();
-        for (key, place) in gone {
-            touched.extend(match place {
-                Some(place) => self.unqueue(key, place),
-                None => self.free(key, end),
-            });
-        }
-        self.settle_all(touched);
-    }
-
     fn settle_all(&mut self, names: impl IntoIterator<Item = Resource>) {
         for name in names {
             self.settle(&name);
@@ -377,25 +370,39 @@ impl Grants {
     }
 
     /// Brings a name that was touched to rest: grants what can be granted, tells the others their places, and drops the
-    /// name when nobody is left.
+    /// name when nobody is left. What is more than a slice is left for later.
     fn settle(&mut self, name: &Resource) {
+        self.settle_within(name, &mut self.rules.slice.clone());
+    }
+
+    /// The same, with what is left of a slice.
+    fn settle_within(&mut self, name: &Resource, slice: &mut usize) {
         let Some(lock) = self.locks.get_mut(name) else { return };
         if self.phase == Phase::Open {
-            while self.last < self.ceiling {
+            // Those who can take nothing any more and whose requests were not visited since.
+            let ready = &self.ready;
+            let is_ready = |key: Key| ready.contains(&key.0);
+            while lock.can_grant(slice, is_ready) {
+                if self.last >= self.ceiling {
+                    self.rest.short(name.clone());
+                    break;
+                }
                 let token = Token::new(self.last + 1);
                 let Some((key, abandoned)) = lock.grant(token, self.now) else { break };
                 self.last += 1;
+                *slice -= 1;
                 if let Some(live) = self.live.get_mut(&key) {
                     live.place = None;
                 }
                 let what = ToMember::Grant(Grant { request: key.1, token, since: self.now, abandoned });
                 self.told.push(Told { to: key.0, what });
             }
-            while let Some(place) = lock.next_untold() {
+            while let Some(place) = lock.next_untold(slice, is_ready) {
                 let next = Ticket { epoch: self.epoch, n: self.tickets + 1 };
                 let Some((now, waiting, ahead)) = lock.tell(place, next) else { break };
                 let Place::Told(ticket, _) = now else { break };
                 self.tickets += u64::from(place != now);
+                *slice -= 1;
                 let (to, request) = waiting.key;
                 if let Some(live) = self.live.get_mut(&waiting.key) {
                     live.place = Some(now);
@@ -403,6 +410,11 @@ impl Grants {
                 let holder = lock.eldest();
                 self.told.push(Told { to, what: ToMember::Queued(Queued { request, ticket, ahead, holder }) });
             }
+            if *slice == 0 {
+                self.rest.unsettled(name.clone());
+            }
+        } else if self.phase == Phase::Closed && lock.is_waited_for() {
+            self.rest.unsettled(name.clone());
         }
         if lock.is_idle()
             && let Some((name, lock)) = self.locks.remove_entry(name)

@@ -45,6 +45,8 @@ pub struct Rules {
     pub base_is_awaited: bool,
     /// How many tokens a base is good for: fewer than in earnest where a simulation is to use them up.
     pub step: u64,
+    /// How many requests one input of the grants touches at most, before the others get their turn.
+    pub slice: usize,
     /// The claims are what the table says when the next connection begins, and not what it said when the last one ended.
     pub claims_are_the_table: bool,
     /// A grant that was not taken when its connection ended is not taken before the next reign has confirmed it.
@@ -110,6 +112,7 @@ impl Rules {
         token_base: true,
         base_is_awaited: true,
         step: numbers::STEP,
+        slice: 512,
         claims_are_the_table: true,
         take_only_when_settled: true,
         decline_keeps_the_flag: true,

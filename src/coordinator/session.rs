@@ -13,6 +13,7 @@ use self::errands::Errands;
 pub use self::notice::{Effect, Misplaced, Notice};
 use self::replica::Puts;
 pub use self::replica::Replica;
+pub use self::survey::Survey;
 use self::survey::Surveys;
 use super::numbers;
 use super::rules::Rules;
@@ -378,6 +379,7 @@ impl Session {
                 effects.push(Effect::Tell(Notice::Pong(n)));
             }
             ToMember::Locks(rows) => self.locks(rows)?,
+            ToMember::Barriers(rows) => self.barriers(rows)?,
             ToMember::Surveyed(number) => self.surveyed(number, &mut effects)?,
             ToMember::Value(value) => self.value(value, &mut effects)?,
             ToMember::Fetch => self.fetched(&mut effects)?,

@@ -167,8 +167,8 @@ pub struct Supervisor {
     round: Option<Awaiting>,
     /// A higher token base, and who has to be written it before tokens above the old one are given.
     base_round: Option<(Token, Awaiting)>,
-    /// Who asked for all locks and was not answered yet: of each connection the last question.
-    surveys: BTreeMap<LinkId, u64>,
+    /// The connections that asked for all locks and were not answered yet.
+    surveys: BTreeMap<LinkId, survey::Survey>,
     succession: succession::Succession,
     /// The last number of a question to the application.
     questions: u64,

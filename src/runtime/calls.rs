@@ -11,10 +11,11 @@ use super::bell::Bell;
 use super::endpoint;
 use super::peer::{Listen, Peer};
 use super::shared::{Seat, Shared, State};
+use crate::coordinator::session::Survey;
 use crate::coordinator::supervisor::LinkId;
 use crate::error::Error;
 use crate::ident::{Request, Stamp};
-use crate::wire::message::{Holding, LockRow, ToSupervisor};
+use crate::wire::message::{Holding, ToSupervisor};
 
 /// For how long a call may block.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub(super) enum Answer {
     /// The barrier has let it pass, as leader or not.
     Passed(bool),
     /// Who holds what.
-    Surveyed(Arc<[LockRow]>),
+    Surveyed(Arc<Survey>),
     /// A message or a command has reached so many.
     Delivered(u32),
     /// The one that it was for is not there.
@@ -194,7 +195,7 @@ impl Shared {
     }
 
     /// Asks who holds what, and who waits for it.
-    pub(crate) fn survey(&self, patience: Patience) -> Result<Arc<[LockRow]>, Error> {
+    pub(crate) fn survey(&self, patience: Patience) -> Result<Arc<Survey>, Error> {
         let began = Instant::now();
         let mut state = self.state();
         let (number, frame) = state.session.survey();

@@ -3,7 +3,8 @@
 //! Reading order: [`driver`] (the thread that every instance has), [`shared`] (what that thread and the callers share),
 //! [`follow`] and [`peer`] (being a subordinate), [`hearing`] (what becomes of what the supervisor says), [`reign`] (being
 //! the supervisor), [`door`] (how it accepts), [`link`] (one connection of it), [`warden`] (who looks after those that are
-//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`heir`] (how a newer version gets it),
+//! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`heir`] (how a newer version gets it), [`rest`] (work
+//! in slices),
 //! [`calls`], [`grant`], [`meet`], [`write`] and [`errand`] (who waits for an answer), [`bell`] (how it is woken),
 //! [`endpoint`] and [`presence`] (sockets), [`clock`].
 
@@ -27,6 +28,7 @@ pub(crate) mod peer;
 mod pool;
 pub(crate) mod presence;
 pub(crate) mod reign;
+mod rest;
 pub(crate) mod shared;
 #[cfg(test)]
 mod testing;

@@ -16,7 +16,7 @@ use super::callbacks::Callers;
 use super::link::Link;
 use super::presence::{self, Mechanism};
 use super::shared::{Seat, Shared};
-use super::{clock, endpoint, heir, lock, spawn, warden};
+use super::{clock, endpoint, heir, lock, rest, spawn, warden};
 use crate::coordinator::supervisor::{self, Control, Handshake, Lack, LinkId, Supervisor};
 use crate::coordinator::window;
 use crate::error::Error;
@@ -25,6 +25,9 @@ use crate::wire::Notice;
 use crate::wire::message::{LeaveSort, ToSupervisor};
 
 mod outputs;
+
+/// How many frames of one connection are taken before the others get their turn.
+const FRAMES: usize = 256;
 
 /// How a reign ended for the one who reigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub(super) struct Core {
     needs: (bool, bool, usize),
     /// Whether somebody newer waits for the office.
     pub(super) heir_waits: heir::Waits,
+    /// Whether somebody does the work that was too much for one input.
+    pub(super) has_rest: bool,
     pub(super) ended: Option<Ended>,
     /// The last words were written, or could not be: nobody needs the listener and the connections any more.
     closed: bool,
@@ -180,6 +185,7 @@ impl Reign {
             unfinished: BTreeSet::new(),
             needs: (false, false, 0),
             heir_waits: heir::Waits::Nobody,
+            has_rest: false,
             ended: None,
             closed: false,
         };
@@ -308,12 +314,16 @@ impl Reign {
         let needs = (machine.is_waiting(), machine.lacks_only_the_call(), machine.registry().count_aside());
         let woken = std::mem::replace(&mut core.needs, needs) != needs;
         let heir_came = core.heir_waits.begin();
+        let rest_came = !ended && core.machine.is_behind() && !std::mem::replace(&mut core.has_rest, true);
         drop(core);
         if woken {
             self.stirred.notify_all();
         }
         if heir_came {
             heir::attend(self);
+        }
+        if rest_came && let Some(own) = self.own.upgrade() {
+            rest::begin(&own);
         }
         if ended {
             // Whatever was said last is still written, before the connections end.
@@ -342,20 +352,27 @@ impl Reign {
     }
 
     /// Takes the frames of one connection; says whether it still owes its handshake.
-    pub(super) fn take(&self, link: LinkId, frames: Vec<ToSupervisor>) -> bool {
-        let taken = self.decide(
-            |machine| frames.into_iter().for_each(|frame| machine.frame(link, frame)),
-            |core| {
-                let owes = core.machine.is_unfinished(link);
-                if !owes {
-                    core.unfinished.remove(&link);
-                }
-                owes
-            },
-        );
-        let Some((touched, owes)) = taken else { return true };
-        self.flush(touched);
-        owes
+    pub(super) fn take(&self, link: LinkId, mut frames: Vec<ToSupervisor>) -> bool {
+        loop {
+            // A peer that says much at a time does not keep the mutex from the others for all of it.
+            let rest = frames.split_off(frames.len().min(FRAMES));
+            let taken = self.decide(
+                |machine| frames.into_iter().for_each(|frame| machine.frame(link, frame)),
+                |core| {
+                    let owes = core.machine.is_unfinished(link);
+                    if !owes {
+                        core.unfinished.remove(&link);
+                    }
+                    owes
+                },
+            );
+            let Some((touched, owes)) = taken else { return true };
+            self.flush(touched);
+            if rest.is_empty() {
+                return owes;
+            }
+            frames = rest;
+        }
     }
 
     /// Makes a connection known to the machine; says whether there is anything left to be decided.

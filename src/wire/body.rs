@@ -112,6 +112,7 @@ impl Message for ToMember {
             Self::Failed(request, reason) => both(out, kind::FAILED, request, reason),
             Self::Command(order) => whole(out, kind::COMMAND, order),
             Self::Evicted => append(out, kind::EVICTED, nothing),
+            Self::Barriers(rows) => whole(out, kind::BARRIERS, rows),
         }
     }
 
@@ -143,6 +144,7 @@ impl Message for ToMember {
             kinds::FETCH => Self::Fetch,
             kinds::INTERRUPTED => Self::Interrupted(Part::take(&mut from)?),
             kinds::LOCKS => Self::Locks(Part::take(&mut from)?),
+            kinds::BARRIERS => Self::Barriers(Part::take(&mut from)?),
             kinds::SURVEYED => Self::Surveyed(Part::take(&mut from)?),
             kinds::BASE => Self::Base(Part::take(&mut from)?),
             kinds::MESSAGE => Self::Message(Part::take(&mut from)?, Part::take(&mut from)?),

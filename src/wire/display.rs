@@ -124,6 +124,7 @@ impl fmt::Display for ToMember {
             Self::Failed(request, reason) => write!(f, "failed #{request} {reason:?}"),
             Self::Command(order) => write!(f, "command {order}"),
             Self::Evicted => f.write_str("evicted"),
+            Self::Barriers(rows) => write!(f, "barriers {}", rows.len()),
         }
     }
 }

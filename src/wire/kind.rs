@@ -68,4 +68,5 @@ pub(super) mod to_member {
     pub(in crate::wire) const FAILED: u8 = 94;
     pub(in crate::wire) const COMMAND: u8 = 95;
     pub(in crate::wire) const EVICTED: u8 = 96;
+    pub(in crate::wire) const BARRIERS: u8 = 97;
 }

@@ -9,7 +9,7 @@ mod grants;
 
 pub use self::control::{Ask, Command, Order, Post};
 pub use self::grants::{
-    Abandoned, Grant, HeldClaim, HolderRow, Holding, LockRow, Mode, Queued, WaiterRow, Want, WantClaim,
+    Abandoned, BarrierRow, Grant, HeldClaim, HolderRow, Holding, LockRow, Mode, Queued, WaiterRow, Want, WantClaim,
 };
 
 /// What a member or an observer says to the supervisor.
@@ -139,6 +139,8 @@ pub enum ToMember {
     Command(Order),
     /// The entry ends although the member is there: it was told to stop and did not. All it held is lost.
     Evicted,
+    /// The barriers at which members wait, in as many frames as needed, before the `Surveyed` that uses them.
+    Barriers(Vec<BarrierRow>),
 }
 
 /// An id and the nonce that its owner proves itself by.

@@ -193,8 +193,9 @@
 //! **21 Inquire**: request. From a member that waits and wants to know how it stands. Queued follows, or nothing if the
 //! request does not wait.
 //!
-//! **22 Survey**: u64, which rises with every Survey of an instance. From a member or an observer. Locks\*, and Surveyed
-//! with the number or a higher one follow. One that was not answered is said again after the next Opened or Welcome.
+//! **22 Survey**: u64, which rises with every Survey of an instance. From a member or an observer. Locks\*, Barriers\*, and
+//! Surveyed with the number or a higher one follow, interleaved with other frames: a long answer is written in parts, each
+//! when the one before has reached the kernel, and each part is true of its own moment. One that was not answered is said again after the next Opened or Welcome.
 //!
 //! **23 Post**: request, option id, value. From a member or an observer with a view: a message for this one, or for all
 //! others. Delivered, Undelivered, Interrupted or Denied follows. Those of one sender reach each recipient in their order.
@@ -309,6 +310,9 @@
 //! ends when this was written. The end of the connection follows, and the member does not come again; what it says
 //! meanwhile means nothing. One that does come, because it has not read this, is answered so.
 //!
+//! **97 Barriers**: list barrier. A part of the answer to a Survey: name, u32 parties, u32 missing, list id of the members
+//! that wait there.
+//!
 //! # The notice
 //!
 //! One message does not travel on a connection, since the sender may be unable to take any by the time at which it is
@@ -339,7 +343,7 @@ mod tests;
 
 pub use self::error::DecodeError;
 pub use self::notice::Notice;
-pub use self::split::{chunk_entries, chunk_forfeits, chunk_ids, chunk_names, chunk_rows};
+pub use self::split::{chunk_barriers, chunk_entries, chunk_forfeits, chunk_ids, chunk_names, chunk_rows};
 
 /// The version of the wire that this build speaks. It changes with every change that another build would misread.
 pub const WIRE_VERSION: u16 = 1;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::codec::{Part, Reader, Writer};
 use super::error::DecodeError;
 use super::message::{
-    Abandoned, Arrive, Ask, Command, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello, HolderRow, Holding,
-    Join, LeaveSort, LockRow, Mode, NameSort, Opened, Order, Post, Profile, Purpose, Put, Queued, Refusal, Standing,
-    Trust, Value, ViewHead, WaiterRow, Want, WantClaim, Welcome,
+    Abandoned, Arrive, Ask, BarrierRow, Command, Delta, EndReason, Entry, Generation, Grant, HeldClaim, Hello,
+    HolderRow, Holding, Join, LeaveSort, LockRow, Mode, NameSort, Opened, Order, Post, Profile, Purpose, Put, Queued,
+    Refusal, Standing, Trust, Value, ViewHead, WaiterRow, Want, WantClaim, Welcome,
 };
 use super::{MAGIC, REASON_LIMIT, VALUE_LIMIT, WIRE_VERSION};
 use crate::ident::{Attempt, Epoch, InstanceId, Kind, Name, Nonce, Request, Resource, Stamp, Tag, Ticket, Token};
@@ -86,7 +86,7 @@ macro_rules! choices {
 }
 
 choices! {
-    Kind = "kind of resource" { Mutex = 0, RwLock = 1, Semaphore = 2, Once = 3, Value = 4, }
+    Kind = "kind of resource" { Mutex = 0, RwLock = 1, Semaphore = 2, Once = 3, Value = 4, Barrier = 5, }
     Purpose = "purpose" { Member = 0, Observer = 1, }
     NameSort = "sort of names" { Known = 0, Heard = 1, }
     EndReason = "end reason" { Left = 0, Failed = 1, Evicted = 2, }
@@ -132,6 +132,7 @@ records! {
     Post = "message" { request: Request, to: Option<InstanceId>, bytes: Arc<[u8]>, }
     Ask = "question" { request: Request, bytes: Arc<[u8]>, }
     Command = "command" { request: Request, to: Option<InstanceId>, order: Order, }
+    BarrierRow = "barrier" { name: Name, parties: u32, missing: u32, waiters: Vec<InstanceId>, }
     WaiterRow = "waiter" { who: InstanceId, mode: Mode, }
 }
 

@@ -2,7 +2,7 @@
 
 use super::codec::{Part, Writer};
 use super::frame::{LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANCE};
-use super::message::{Entry, Forfeit, HolderRow, LockRow, Named, WaiterRow};
+use super::message::{BarrierRow, Entry, Forfeit, HolderRow, LockRow, Named, WaiterRow};
 use crate::ident::InstanceId;
 
 /// Splits the rows of a view into lists that each fit one [`Entries`](super::message::ToMember::Entries) frame, or a
@@ -15,6 +15,11 @@ pub fn chunk_entries(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
 /// No locks are no frames.
 pub fn chunk_rows(rows: Vec<LockRow>) -> Vec<Vec<LockRow>> {
     chunk(rows.into_iter().flat_map(split_row).collect())
+}
+
+/// Splits barriers into lists that each fit one `Barriers` frame. No barriers are no frames.
+pub fn chunk_barriers(rows: Vec<BarrierRow>) -> Vec<Vec<BarrierRow>> {
+    chunk(rows)
 }
 
 fn split_row(row: LockRow) -> Vec<LockRow> {

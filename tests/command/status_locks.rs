@@ -89,6 +89,38 @@ fn status_names_holders_and_waiters_in_their_order() {
     assert_eq!(self::status(&[&group])["locks"], Value::Array(Vec::new()));
 }
 
+#[test]
+fn status_names_barriers_and_who_waits_there() {
+    let group = fresh_group();
+    let (first, second) = (join(&group, "first"), join(&group, "second"));
+    let arrive = |instance: &Instance| {
+        let instance = instance.clone();
+        thread::spawn(move || instance.barrier("phase-1", 3).wait().map(drop))
+    };
+    let one = arrive(&second);
+    await_waiters(&first, 1);
+    let two = arrive(&first);
+    await_waiters(&first, 2);
+    let output = bellwether(&["status", &group]);
+    let (_, locks) = output.stdout.split_once("\n\n").expect("two tables");
+    let rows: Vec<Vec<_>> = locks.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let pid = process::id().to_string();
+    let row = |place, label| ["barrier", "phase-1", "waits", place, &pid, label, "party", "of", "3,", "1", "missing"];
+    assert_eq!(rows, [row("1", "second"), row("2", "first")]);
+    let status = status(&[&group]);
+    let [barrier] = &status["locks"].as_array().expect("a list")[..] else { panic!("one barrier expected: {status}") };
+    assert_eq!((&barrier["kind"], &barrier["name"]), (&"barrier".into(), &"phase-1".into()));
+    assert_eq!((&barrier["parties"], &barrier["missing"], &barrier["limit"]), (&3.into(), &1.into(), &Value::Null));
+    let waiters = barrier["waiters"].as_array().expect("a list");
+    let waiters: Vec<_> = waiters.iter().map(|waiter| (waiter["label"].clone(), waiter["mode"].clone())).collect();
+    assert_eq!(waiters, [("second".into(), "party".into()), ("first".into(), "party".into())]);
+    arrive(&first).join().expect("no panic").expect("the last one passes");
+    for call in [one, two] {
+        call.join().expect("no panic").expect("so do the others");
+    }
+    assert_eq!(self::status(&[&group])["locks"], Value::Array(Vec::new()));
+}
+
 /// A supervisor that stops after it has welcomed somebody: a port that leads to the real one, whose supervisor hears
 /// nothing that is said after its first answer.
 fn deaf_supervisor(port: u16) -> u16 {

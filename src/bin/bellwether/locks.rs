@@ -9,13 +9,14 @@ use crate::clock;
 use crate::table::{Table, plain};
 
 /// One row for everyone who holds something or waits for it: first the holders, the oldest grant first, then the waiters
-/// in their order.
+/// in their order. At a barrier there are only waiters.
 pub(crate) fn table(locks: &[LockStatus], now: SystemTime) -> Table<8> {
     let mut table = Table::new(["kind", "name", "place", "pid", "label", "mode", "since", "token"], 0);
-    for LockStatus { kind, name, limit, holders, waiters, .. } in locks {
-        let mode = |mode: Mode| match (mode, limit) {
-            (Mode::Permits(count), Some(limit)) => format!("{count} of {limit}"),
-            (mode, _) => mode.to_string(),
+    for LockStatus { kind, name, limit, parties, missing, holders, waiters, .. } in locks {
+        let mode = |mode: Mode| match (mode, limit, parties, missing) {
+            (Mode::Permits(count), Some(limit), ..) => format!("{count} of {limit}"),
+            (Mode::Party, _, Some(parties), Some(missing)) => format!("party of {parties}, {missing} missing"),
+            (mode, ..) => mode.to_string(),
         };
         let mut row = |place: String, pid: u32, label: &str, how: Mode, since: String, token: String| {
             let lock = [kind.to_string(), plain(name.as_str())];
@@ -63,6 +64,8 @@ fn lock(lock: &LockStatus) -> Value {
         "kind": lock.kind.to_string(),
         "name": lock.name.as_str(),
         "limit": lock.limit,
+        "parties": lock.parties,
+        "missing": lock.missing,
         "holders": holders.collect::<Vec<_>>(),
         "waiters": waiters.collect::<Vec<_>>(),
     })

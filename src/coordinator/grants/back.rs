@@ -27,6 +27,7 @@ impl Grants {
             self.claim(from, held, wants);
             return;
         }
+        self.finish_end(from);
         let mut holds: BTreeMap<Request, HeldClaim> = BTreeMap::new();
         for claim in held {
             holds.entry(claim.want.request).or_insert(claim);

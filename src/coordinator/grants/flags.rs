@@ -3,6 +3,7 @@
 //! Bounded: a name that cannot be remembered any more reads as [`Abandoned::Unknown`], never as clean.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::ident::Resource;
 use crate::wire::message::Abandoned;
@@ -12,12 +13,18 @@ use crate::wire::message::Abandoned;
 pub(super) struct Flags {
     /// The flag of every name that is not kept: `Clean`, or `Unknown` once there is doubt. It never goes back.
     usual: Abandoned,
-    /// Never holds a flag equal to `usual`, nor more than [`KEPT`] names. The number is the name's key in `order`.
+    /// Never more than [`KEPT`] names. The number is the name's key in `order`.
     kept: BTreeMap<Resource, (Abandoned, u64)>,
     /// The kept names, oldest first.
     order: BTreeMap<u64, Resource>,
     /// The next key in `order`.
     next: u64,
+    /// The keys of the names that were kept when the doubt came and were not looked at since: only these can have a flag
+    /// that is the usual one by now. To look at all of them at once would take too long.
+    unswept: Range<u64>,
+    /// How many kept names the last call looked at.
+    #[cfg(test)]
+    looked: usize,
 }
 
 impl Flags {
@@ -25,9 +32,20 @@ impl Flags {
     /// known any more.
     pub(super) const CLAIMED: Abandoned = Abandoned::Unknown;
 
+    /// How many names are looked at each time that one more is to be kept, after the doubt has come.
+    const SWEEP: usize = 4;
+
     /// Every name is clean.
     pub(super) const fn new() -> Self {
-        Self { usual: Abandoned::Clean, kept: BTreeMap::new(), order: BTreeMap::new(), next: 0 }
+        Self {
+            usual: Abandoned::Clean,
+            kept: BTreeMap::new(),
+            order: BTreeMap::new(),
+            next: 0,
+            unswept: 0..0,
+            #[cfg(test)]
+            looked: 0,
+        }
     }
 
     /// The flag of an idle name.
@@ -49,9 +67,11 @@ impl Flags {
     /// The flag of a name that became idle.
     pub(super) fn put(&mut self, name: Resource, flag: Abandoned) {
         self.take(&name);
+        self.sweep();
         if flag != self.usual && self.kept.len() >= KEPT {
             // Whatever is forgotten from here on has to read as unknown.
             self.doubt();
+            self.sweep();
         }
         if flag == self.usual {
             return;
@@ -68,15 +88,30 @@ impl Flags {
 
     /// From here on a name of which nothing is known is not taken for clean.
     pub(super) fn doubt(&mut self) {
-        self.usual = Abandoned::Unknown;
-        let order = &mut self.order;
-        self.kept.retain(|_, (flag, key)| {
-            let differs = *flag != Abandoned::Unknown;
-            if !differs {
-                order.remove(key);
+        if self.usual != Abandoned::Unknown {
+            self.usual = Abandoned::Unknown;
+            self.unswept = 0..self.next;
+        }
+    }
+
+    /// Forgets some of the names whose flag is the usual one since the doubt came.
+    fn sweep(&mut self) {
+        #[cfg(test)]
+        (self.looked = 0);
+        for _ in 0..Self::SWEEP {
+            let Some((key, name)) =
+                self.order.range(self.unswept.clone()).next().map(|(key, name)| (*key, name.clone()))
+            else {
+                self.unswept = 0..0;
+                return;
+            };
+            #[cfg(test)]
+            (self.looked += 1);
+            self.unswept.start = key + 1;
+            if self.of(&name) == self.usual {
+                self.take(&name);
             }
-            differs
-        });
+        }
     }
 
     /// Panics if the parts contradict each other.
@@ -84,7 +119,10 @@ impl Flags {
         assert!(self.kept.len() <= KEPT, "more than {KEPT} idle names are remembered");
         assert_eq!(self.kept.len(), self.order.len(), "the idle names and their order differ in number");
         for (name, (flag, key)) in &self.kept {
-            assert_ne!(*flag, self.usual, "{name} is remembered though its flag is the usual one");
+            assert!(
+                *flag != self.usual || self.unswept.contains(key),
+                "{name} is remembered though its flag is the usual one"
+            );
             assert_eq!(self.order.get(key), Some(name), "{name} is not where the order of idle names has it");
         }
     }
@@ -148,6 +186,29 @@ mod tests {
                 Abandoned::Unknown,
                 "one that never was is taken for a forgotten one"
             );
+        }
+    }
+
+    /// Once there are so many names that not all can be remembered, each is forgotten or remembered as quickly as before.
+    #[test]
+    fn no_idle_name_makes_all_others_be_looked_at() {
+        let unknown = Abandoned::Unknown;
+        for (doubt, first, then) in
+            [(true, Abandoned::Clean, Abandoned::Clean), (false, unknown, DIED), (false, DIED, DIED)]
+        {
+            let mut flags = Flags::new();
+            if doubt {
+                flags.doubt();
+            }
+            let mut looked = 0;
+            for number in 0..2 * KEPT {
+                flags.put(name(number), if number < KEPT { first } else { then });
+                looked = looked.max(flags.looked);
+            }
+            flags.check_invariants();
+            assert!(looked <= 2 * Flags::SWEEP, "{looked} names were looked at for one");
+            assert_eq!(flags.of(&name(2 * KEPT - 1)), then);
+            assert_eq!(flags.of(&name(0)), unknown);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::wire::message::{Grant, HeldClaim, Mode, ToMember, Want, WantClaim};
 
 /// Four bytes are one input: which, of whom, under which number, and what of. After each the grants are checked.
 pub fn grants(data: &[u8]) {
-    let rules = Rules { step: 4, ..Rules::ALL };
+    let rules = Rules { step: 4, slice: 2, ..Rules::ALL };
     let mut grants = Grants::new().with_rules(rules);
     let mut reign = 1;
     let mut highest = Token::new(0);
@@ -47,6 +47,7 @@ pub fn grants(data: &[u8]) {
                 grants.open();
             }
             15 if grants.is_short() => grants.raise(grants.highest()),
+            15 if grants.is_behind() => grants.go_on(),
             15 => grants.set_time(u64::from(of)),
             _ => {
                 // The next reign: whoever is there brings what it has.

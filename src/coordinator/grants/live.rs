@@ -26,6 +26,11 @@ impl Grants {
             .then(|| format!("this instance holds or waits for {} things already", Self::CLAIM_LIMIT))
     }
 
+    /// A request that holds or waits, of an instance that has not ended.
+    pub(super) fn live_of(&self, key: Key) -> Option<&Live> {
+        self.live.get(&key).filter(|_| !self.rest.has_ended(key.0))
+    }
+
     /// A request holds or waits from now on.
     pub(super) fn enter(&mut self, key: Key, live: Live) {
         if self.live.insert(key, live).is_none() {
@@ -35,6 +40,8 @@ impl Grants {
 
     /// A request neither holds nor waits any more.
     pub(super) fn strike(&mut self, key: Key) -> Option<Live> {
+        #[cfg(test)]
+        self.count_touched();
         let live = self.live.remove(&key)?;
         if let Entry::Occupied(mut count) = self.counts.entry(key.0) {
             *count.get_mut() -= 1;

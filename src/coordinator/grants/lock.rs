@@ -3,6 +3,7 @@
 //! Knows no other name, assigns no token and tells nobody anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::shape::{Shape, misfit, permits};
 use crate::ident::{InstanceId, Kind, Request, Resource, Ticket, Token};
@@ -255,9 +256,39 @@ impl Lock {
         }
     }
 
+    /// The first waiter that counts as ready, or as ready and untold. One that is so no more does not count from here on,
+    /// and takes one of the slice. `None`: there is none, or the slice is used up.
+    fn first_ready(
+        &mut self,
+        slice: &mut usize,
+        untold: bool,
+        is_ready: impl Fn(Key) -> bool,
+    ) -> Option<(Place, Mode)> {
+        while *slice > 0 {
+            let places = if untold { &self.untold } else { &self.ready };
+            let place = *places.first()?;
+            let waiting = self.queue.get(&place)?;
+            if is_ready(waiting.key) {
+                return Some((place, waiting.mode));
+            }
+            self.set_ready(place, false);
+            *slice -= 1;
+        }
+        None
+    }
+
+    /// Whether the first waiter that can take a grant fits.
+    pub(super) fn can_grant(&mut self, slice: &mut usize, is_ready: impl Fn(Key) -> bool) -> bool {
+        self.first_ready(slice, false, is_ready).is_some_and(|(_, mode)| self.fits(mode))
+    }
+
     /// A ready waiter that does not know its place, the first of them.
-    pub(super) fn next_untold(&self) -> Option<Place> {
-        self.untold.first().copied()
+    pub(super) fn next_untold(&mut self, slice: &mut usize, is_ready: impl Fn(Key) -> bool) -> Option<Place> {
+        Some(self.first_ready(slice, true, is_ready)?.0)
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Marks the waiter as told and returns where it is now, who it is, and how many are ahead. An untold place becomes
@@ -281,26 +312,26 @@ impl Lock {
         u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)
     }
 
-    /// Changes the limit of a semaphore and returns the places that can never be granted now.
-    pub(super) fn resize(&mut self, to: u32) -> Vec<Place> {
-        let Shape::Semaphore { limit } = &mut self.shape else { return Vec::new() };
-        *limit = to;
-        let shape = self.shape;
-        self.queue
-            .iter()
-            .filter(|(_, waiting)| shape.refuses(waiting.mode).is_some())
-            .map(|(place, _)| *place)
-            .collect()
+    /// Changes the limit of a semaphore. What waits for more than that is still to be denied.
+    pub(super) const fn resize(&mut self, to: u32) {
+        if let Shape::Semaphore { limit } = &mut self.shape {
+            *limit = to;
+        }
+    }
+
+    /// The waiters before a place, the last one first.
+    pub(super) fn places_before(&self, before: Option<Place>) -> impl Iterator<Item = (Place, Waiting)> {
+        let before = before.map_or(Bound::Unbounded, Bound::Excluded);
+        self.queue.range((Bound::Unbounded, before)).rev().map(|(place, waiting)| (*place, *waiting))
     }
 
     /// Panics if the parts contradict each other.
-    pub(super) fn check_invariants(&self, name: &Resource) {
+    pub(super) fn check_invariants(&self, name: &Resource, is_narrowed: bool) {
         assert_eq!(
             matches!(self.shape, Shape::Semaphore { .. }),
             name.kind == Kind::Semaphore,
             "{name} is shared out in a way that does not go with its kind"
         );
-        assert!(!self.is_idle(), "{name} is kept though nobody holds it or waits for it");
         let exclusive = self.holders.values().any(|holding| holding.mode == Mode::Exclusive);
         assert_eq!(self.exclusive, exclusive, "{name} is wrong about an exclusive holder");
         assert!(!exclusive || self.holders.len() == 1, "{name} has an exclusive holder and another one");
@@ -316,7 +347,7 @@ impl Lock {
         }
         for (place, waiting) in &self.queue {
             let never = misfit(name.kind, waiting.mode).or_else(|| self.shape.refuses(waiting.mode));
-            assert_eq!(never, None, "{name} queues what it can never grant");
+            assert!(never.is_none() || is_narrowed, "{name} queues what it can never grant");
             assert!(
                 waiting.told || !self.ready.contains(place) || self.untold.contains(place),
                 "{name} forgets to tell"

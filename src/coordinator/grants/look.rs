@@ -1,6 +1,7 @@
 //! What the registry, tests and the simulation may see. Changes nothing.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::lock::{Lock, Place};
 use super::shape::Shape;
@@ -51,13 +52,13 @@ impl Grants {
     pub fn waits(&self, from: InstanceId, request: Request) -> bool {
         match self.phase {
             Phase::Collecting => self.window.waits(from, request),
-            Phase::Closed | Phase::Open => self.live.get(&(from, request)).is_some_and(|live| live.place.is_some()),
+            Phase::Closed | Phase::Open => self.live_of((from, request)).is_some_and(|live| live.place.is_some()),
         }
     }
 
     /// Whether this request holds or waits. Not while claims are collected.
     pub fn knows(&self, from: InstanceId, request: Request) -> bool {
-        self.live.contains_key(&(from, request))
+        self.live_of((from, request)).is_some()
     }
 
     /// The names that somebody holds or waits for. None while claims are collected.
@@ -100,21 +101,29 @@ impl Grants {
         })
     }
 
-    /// Everything that is held and waited for, by name.
-    pub fn rows(&self) -> Vec<LockRow> {
-        let row = |name: &Resource| {
-            let holder = |holder: Holder| HolderRow {
-                who: holder.who,
-                mode: holder.mode,
-                token: holder.token,
-                since: holder.since,
-            };
-            let mut holders: Vec<_> = self.holders(name).map(holder).collect();
-            holders.sort_unstable_by_key(|holder| holder.token);
-            let waiters = self.waiters(name).map(|waiter| WaiterRow { who: waiter.who, mode: waiter.mode }).collect();
-            LockRow { name: name.clone(), limit: self.limit(name), holders, waiters }
-        };
-        self.names().map(row).collect()
+    /// What is held and waited for behind this name, by name: a whole number of names, with about so many holders and
+    /// waiters.
+    pub fn rows(&self, after: Option<&Resource>, count: usize) -> Vec<LockRow> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rows = Vec::new();
+        let mut size = 0;
+        for (name, lock) in self.locks.range::<Resource, _>((after, Bound::Unbounded)) {
+            if size >= count {
+                break;
+            }
+            size += lock.len();
+            rows.push(self.row(name));
+        }
+        rows
+    }
+
+    fn row(&self, name: &Resource) -> LockRow {
+        let holder =
+            |holder: Holder| HolderRow { who: holder.who, mode: holder.mode, token: holder.token, since: holder.since };
+        let mut holders: Vec<_> = self.holders(name).map(holder).collect();
+        holders.sort_unstable_by_key(|holder| holder.token);
+        let waiters = self.waiters(name).map(|waiter| WaiterRow { who: waiter.who, mode: waiter.mode }).collect();
+        LockRow { name: name.clone(), limit: self.limit(name), holders, waiters }
     }
 
     /// What the next grant of the name would say of the owner before.
@@ -134,6 +143,7 @@ impl Grants {
     /// Panics with a sentence if the grants contradict themselves. For tests, simulation and fuzzing.
     pub fn check_invariants(&self) {
         self.flags.check_invariants();
+        self.check_rest();
         let collecting = self.phase == Phase::Collecting;
         assert!(
             !collecting || self.locks.is_empty() && self.live.is_empty(),
@@ -142,8 +152,12 @@ impl Grants {
         assert!(collecting || self.window.is_empty(), "there are claims after the window closed");
         let mut requests = 0;
         for (name, lock) in &self.locks {
-            lock.check_invariants(name);
-            if self.phase == Phase::Open && self.last < self.ceiling {
+            assert!(
+                !lock.is_idle() || self.rest.concerns(name),
+                "{name} is kept though nobody holds it or waits for it"
+            );
+            lock.check_invariants(name, self.rest.is_narrowed(name));
+            if self.phase == Phase::Open && self.last < self.ceiling && !self.rest.concerns(name) {
                 lock.check_settled(name);
             }
             assert!(!self.flags.keeps(name), "{name} has a flag besides that of its lock");
@@ -157,7 +171,8 @@ impl Grants {
                 let expected = Live { name: name.clone(), place: Some(*place) };
                 assert_eq!(self.live.get(&waiting.key), Some(&expected), "a waiter of {name} is not a live request");
                 let ready = self.ready.contains(&waiting.key.0);
-                assert_eq!(lock.is_ready(*place), ready, "{name} is wrong about who is ready");
+                let settled = lock.is_ready(*place) == ready || self.rest.is_visited(waiting.key.0);
+                assert!(settled, "{name} is wrong about who is ready");
                 if let Place::Told(ticket, _) = place {
                     let newest = Ticket { epoch: self.epoch, n: self.tickets };
                     assert!(*ticket <= newest, "{name} has a promised place of a later reign");

@@ -38,7 +38,7 @@ impl Shape {
 /// Why nothing of this kind can be had in this mode, whoever asks, if that is so.
 pub(super) fn misfit(kind: Kind, mode: Mode) -> Option<String> {
     match (kind, mode) {
-        (Kind::Value, _) => Some("a value cannot be held".to_owned()),
+        (Kind::Value | Kind::Barrier, _) => Some(format!("a {kind} cannot be held")),
         (Kind::Semaphore, Mode::Permits { count: 0, .. }) => Some("0 permits cannot be asked for".to_owned()),
         (Kind::Semaphore, Mode::Permits { .. })
         | (Kind::RwLock, Mode::Exclusive | Mode::Shared)

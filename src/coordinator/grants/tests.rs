@@ -4,6 +4,7 @@ mod owners;
 mod plain;
 mod queue;
 mod random;
+mod slices;
 mod window;
 
 use super::*;

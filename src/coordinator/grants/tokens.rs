@@ -3,7 +3,7 @@
 use super::super::numbers;
 use super::super::rules::Rules;
 use super::{Grants, Phase};
-use crate::ident::{Resource, Token};
+use crate::ident::Token;
 
 impl Grants {
     /// The same with other rules.
@@ -33,7 +33,6 @@ impl Grants {
     /// This base is known to everybody: grants may go on above it.
     pub fn raise(&mut self, base: Token) {
         self.ceiling = self.ceiling.max(self.ceiling_above(base.number()));
-        let names: Vec<Resource> = self.locks.keys().cloned().collect();
-        self.settle_all(names);
+        self.settle_short();
     }
 }

@@ -279,9 +279,11 @@ impl Grants {
         }
         waits.sort_by_key(|(place, ..)| *place);
         for (place, id, want) in waits {
-            let request = want.request;
+            let (request, name) = (want.request, want.name.clone());
             if let Err(reason) = self.enqueue(id, want, place) {
                 self.deny(id, request, reason);
+            } else {
+                self.rest.unsettled(name);
             }
         }
     }

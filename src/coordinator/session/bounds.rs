@@ -3,7 +3,7 @@
 
 use super::Misplaced;
 use crate::ident::InstanceId;
-use crate::wire::message::{Entry, Forfeit, LockRow};
+use crate::wire::message::{BarrierRow, Entry, Forfeit, LockRow};
 
 /// The most members of a group: no supervisor can be set to bear more.
 pub(super) const MEMBERS: usize = 65_536;
@@ -36,6 +36,13 @@ impl Cost {
                 + size_of_val(&row.holders[..])
                 + size_of_val(&row.waiters[..])
         };
+        Self { count: rows.len(), bytes: rows.iter().map(bytes).sum() }
+    }
+
+    /// What these rows of a list of barriers cost.
+    pub(super) fn of_barriers(rows: &[BarrierRow]) -> Self {
+        let bytes =
+            |row: &BarrierRow| size_of::<BarrierRow>() + row.name.as_str().len() + size_of_val(&row.waiters[..]);
         Self { count: rows.len(), bytes: rows.iter().map(bytes).sum() }
     }
 

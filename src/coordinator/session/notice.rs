@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Survey;
 use crate::ident::{Epoch, InstanceId, Request, Resource, Stamp, Token};
-use crate::wire::message::{EndReason, Entry, Holding, LockRow, Order, ToSupervisor, Value};
+use crate::wire::message::{EndReason, Entry, Holding, Order, ToSupervisor, Value};
 
 /// What is to be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub enum Notice {
     /// The barrier lets the request pass, and whether it is the leader.
     Passed(Request, bool),
     /// Who holds what and who waits for it, as asked for.
-    Surveyed(u64, Arc<[LockRow]>),
+    Surveyed(u64, Arc<Survey>),
     /// Everything was forfeited by silence beyond the limit.
     Forfeited,
     /// The supervisor answered a ping.

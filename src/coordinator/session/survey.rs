@@ -10,7 +10,16 @@ use std::sync::Arc;
 use super::bounds::Cost;
 use super::{Claim, Connection, Effect, Misplaced, Notice, Session};
 use crate::ident::Request;
-use crate::wire::message::{LockRow, ToSupervisor};
+use crate::wire::message::{BarrierRow, LockRow, ToSupervisor};
+
+/// The answer to a survey.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The locks that are held or waited for.
+    pub locks: Vec<LockRow>,
+    /// The barriers at which members wait.
+    pub barriers: Vec<BarrierRow>,
+}
 
 /// The surveys that wait for their answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +32,7 @@ pub(super) struct Surveys {
     /// another one would only make the supervisor list everything twice.
     asked: Option<u64>,
     /// What has come of the answer so far.
-    rows: Vec<LockRow>,
+    rows: Survey,
     rows_cost: Cost,
 }
 
@@ -67,14 +76,22 @@ impl Session {
         self.expect_survey()?;
         self.surveys.rows_cost = self.surveys.rows_cost.and(Cost::of_locks(&rows)).of_all_locks()?;
         for row in rows {
-            match self.surveys.rows.last_mut() {
+            match self.surveys.rows.locks.last_mut() {
                 Some(before) if before.name == row.name => {
                     before.holders.extend(row.holders);
                     before.waiters.extend(row.waiters);
                 }
-                _ => self.surveys.rows.push(row),
+                _ => self.surveys.rows.locks.push(row),
             }
         }
+        Ok(())
+    }
+
+    /// Another part of an answer.
+    pub(super) fn barriers(&mut self, rows: Vec<BarrierRow>) -> Result<(), Misplaced> {
+        self.expect_survey()?;
+        self.surveys.rows_cost = self.surveys.rows_cost.and(Cost::of_barriers(&rows)).of_all_locks()?;
+        self.surveys.rows.barriers.extend(rows);
         Ok(())
     }
 
@@ -84,7 +101,7 @@ impl Session {
         self.expect_survey()?;
         // However many ask, they share the rows.
         self.surveys.rows_cost = Cost::default();
-        let rows = Arc::from(std::mem::take(&mut self.surveys.rows));
+        let rows = Arc::new(std::mem::take(&mut self.surveys.rows));
         let later = self.surveys.open.split_off(&number.saturating_add(1));
         let answered = std::mem::replace(&mut self.surveys.open, later);
         if self.surveys.asked.is_some_and(|asked| asked <= number) {
@@ -96,7 +113,7 @@ impl Session {
 
     /// The connection has ended, and with it the answer that was under way.
     pub(super) fn drop_answer(&mut self) {
-        self.surveys.rows.clear();
+        self.surveys.rows = Survey::default();
         self.surveys.rows_cost = Cost::default();
         self.surveys.asked = None;
     }
@@ -132,7 +149,7 @@ mod tests {
 
     fn answers(effects: Vec<Effect>) -> Vec<(u64, Vec<LockRow>)> {
         let answer = |effect| match effect {
-            Effect::Tell(Notice::Surveyed(number, rows)) => Some((number, rows.to_vec())),
+            Effect::Tell(Notice::Surveyed(number, rows)) => Some((number, rows.locks.clone())),
             _ => None,
         };
         effects.into_iter().filter_map(answer).collect()
@@ -154,6 +171,24 @@ mod tests {
         assert_eq!(answers(effects), [(number, vec![row(&[1, 2, 3], &[4])])]);
         let effects = session.receive(ToMember::Surveyed(number)).expect("harmless");
         assert_eq!(answers(effects), [], "it is answered once");
+    }
+
+    #[test]
+    fn an_answer_has_the_barriers_of_all_its_parts() {
+        let (mut session, _) = member(false);
+        let (number, _) = session.survey();
+        let row = |waiters: &[u64]| BarrierRow {
+            name: name(),
+            parties: 3,
+            missing: 1,
+            waiters: waiters.iter().copied().map(InstanceId::new).collect(),
+        };
+        for rows in [vec![row(&[1, 2])], vec![row(&[]), row(&[3])]] {
+            assert_eq!(session.receive(ToMember::Barriers(rows)), Ok(vec![]));
+        }
+        let effects = session.receive(ToMember::Surveyed(number)).expect("the end");
+        let [Effect::Tell(Notice::Surveyed(_, survey))] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(survey.barriers, [row(&[1, 2]), row(&[]), row(&[3])], "two rows of one name are two uses");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::world::Action::{
 use super::{Clock, Config, EVERYTHING, Fault};
 
 /// Three members, the second holds the lock; one more may start; everything may happen.
-pub(super) const GROUP: Config = Config { slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
+pub(super) const GROUP: Config = Config { rules: Rules::ALL, slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
     (Fault::Start, 9),
     (Fault::Kill, 9),
     (Fault::Stop, 9),

@@ -199,6 +199,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         20 => {
             ToMember::Locks(vec![LockRow { name: lock_name(0), limit: None, holders: Vec::new(), waiters: Vec::new() }])
         }
+        21 if c.below(2) == 0 => ToMember::Barriers(Vec::new()),
         21 => ToMember::Surveyed(number(c)),
         22 => ToMember::Base(Token::new(number(c))),
         23 | 24 => ToMember::Complete(generation(c)),

@@ -64,6 +64,9 @@ impl World {
             actions.push(Action::Slice(i));
         }
         let Some(supervisor) = &instance.supervisor else { return };
+        if !frozen && supervisor.is_behind() {
+            actions.push(Action::GoOn(i));
+        }
         if !frozen
             && supervisor.is_waiting()
             && (supervisor.awaited().into_iter().any(|id| self.is_gone(id))

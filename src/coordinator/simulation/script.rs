@@ -78,6 +78,7 @@ impl Script {
                 | Action::Notify(i)
                 | Action::Notified(i)
                 | Action::Receive(i)
+                | Action::GoOn(i)
                 | Action::Call(i)
                 | Action::Probe(i)
                 | Action::Finish(i) => these.contains(&i),

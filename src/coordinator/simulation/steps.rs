@@ -26,6 +26,7 @@ impl World {
             Action::ReadEarly(c, t) => self.read(c, t, true),
             Action::Write(c, t) => self.write(c, t),
             Action::Receive(i) => self.receive(i),
+            Action::GoOn(i) => self.supervise(i, Supervisor::go_on),
             Action::Call(i) => self.call(i),
             Action::Greet(i) => self.greet(i),
             Action::Look(i) => drop(self.look(i)),

@@ -99,6 +99,8 @@ fn likelihood(action: Action) -> usize {
         Action::Release(..) => 25,
         Action::Post(..) | Action::Ask(_) => 10,
         Action::Judge(_, true) | Action::Answer(_) => 60,
+        // So seldom that much happens in between.
+        Action::GoOn(_) => 30,
         Action::GiveUp(_) | Action::Put(..) | Action::PutIf(..) | Action::Delete(..) => 30,
         Action::Acquire(..) | Action::Share(..) | Action::Permits(..) | Action::Take(..) | Action::Arrive(..) => 40,
         _ => 100,

@@ -25,6 +25,8 @@ pub(super) enum Action {
     Write(u8, u16),
     /// The client takes one frame, or the end, of its connection.
     Receive(u8),
+    /// The supervisor does a part of the work that was too much for one input.
+    GoOn(u8),
     /// The supervisor hears from the kernel who is there.
     Call(u8),
     /// Says hello on the connection that it has made.

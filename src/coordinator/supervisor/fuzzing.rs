@@ -173,6 +173,7 @@ pub(crate) fn run(data: &[u8]) -> Done {
             4 if id != Trial::ME => trial.supervisor.gone(id),
             4 => trial.supervisor.nobody_else(),
             5 => trial.supervisor.membership_gone(id),
+            6 if trial.supervisor.is_behind() => trial.supervisor.go_on(),
             6 => {
                 let notices = std::mem::take(&mut trial.notices);
                 notices.into_iter().for_each(|id| trial.supervisor.notified(id));

@@ -65,6 +65,24 @@ impl Supervisor {
         self.grants.set_time(now);
     }
 
+    /// Whether work is left that was too much for one input: [`Supervisor::go_on`].
+    pub fn is_behind(&self) -> bool {
+        match self.phase {
+            Phase::Frozen => false,
+            Phase::Open => self.grants.is_behind() || self.is_surveying(),
+            Phase::Window(_) | Phase::Opening(_) => self.grants.is_behind(),
+        }
+    }
+
+    /// Does a bounded part of the work that is left. Between two calls the others are to get their turn.
+    pub fn go_on(&mut self) {
+        if !matches!(self.phase, Phase::Frozen) {
+            self.grants.go_on();
+            self.go_on_surveying();
+            self.progress();
+        }
+    }
+
     /// Some of the supervisor's own running time has passed. `drained`: in that time the accept queue and every
     /// connection that owes its handshake were found empty.
     pub fn time(&mut self, elapsed: Duration, drained: bool) {

@@ -21,16 +21,24 @@ pub(super) struct Writes {
     kept_bytes: usize,
     /// The last writes that were said on each connection.
     said: BTreeMap<LinkId, BTreeSet<Request>>,
-    /// Writes that are done and not acknowledged, in their order. So who is awaited for one is awaited for all after it,
-    /// unless the connection ends.
+    /// Writes that are done and not acknowledged, in their order.
     pending: VecDeque<Pending>,
+    /// How many were acknowledged: the number of the first one that is pending.
+    acknowledged: u64,
+    /// For each connection the frames that have to be written to it, in their order, each with the number of the pending
+    /// write that waits for it. What one frame decides is found at the front, however many writes are pending.
+    unwritten: BTreeMap<LinkId, VecDeque<(u64, u64)>>,
+    /// How many of those the inputs so far have looked at.
+    #[cfg(test)]
+    looked: usize,
     /// What those have put on every connection.
     pending_bytes: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Pending {
-    awaiting: Awaiting,
+    /// How many connections it still has to be written to.
+    awaited: usize,
     writer: LinkId,
     answer: ToMember,
     cost: usize,
@@ -77,12 +85,26 @@ impl Writes {
     }
 
     pub(super) fn written(&mut self, link: LinkId, count: u64) {
-        for pending in &mut self.pending {
-            match pending.awaiting.get(&link) {
-                Some(needed) if *needed > count => break,
-                Some(_) => drop(pending.awaiting.remove(&link)),
-                None => {}
+        let Some(unwritten) = self.unwritten.get_mut(&link) else { return };
+        while let Some((frame, number)) = unwritten.front().copied() {
+            #[cfg(test)]
+            (self.looked += 1);
+            if frame > count {
+                return;
             }
+            unwritten.pop_front();
+            if let Some(pending) = self.pending.get_mut((number - self.acknowledged) as usize) {
+                pending.awaited -= 1;
+            }
+        }
+        self.unwritten.remove(&link);
+    }
+
+    /// The next write waits for these frames.
+    fn begin_await(&mut self, awaiting: &Awaiting) {
+        let number = self.acknowledged + self.pending.len() as u64;
+        for (link, frame) in awaiting {
+            self.unwritten.entry(*link).or_default().push_back((*frame, number));
         }
     }
 
@@ -91,9 +113,7 @@ impl Writes {
         self.said.remove(&link);
         // What was not done yet is said again, and may be refused then.
         self.drop_kept(link);
-        for pending in &mut self.pending {
-            pending.awaiting.remove(&link);
-        }
+        self.written(link, u64::MAX);
     }
 
     /// What this connection has said and was not done yet is not done.
@@ -222,15 +242,17 @@ impl Supervisor {
     fn await_write(&mut self, writer: LinkId, answer: ToMember, cost: usize, limit: Option<(Resource, u32)>) {
         let members = if self.rules.acknowledged_when_written { self.members() } else { Vec::new() };
         let awaiting = self.await_writes(members.into_iter());
+        self.writes.begin_await(&awaiting);
         self.writes.pending_bytes += cost;
-        self.writes.pending.push_back(Pending { awaiting, writer, answer, cost, limit });
+        self.writes.pending.push_back(Pending { awaited: awaiting.len(), writer, answer, cost, limit });
     }
 
     /// Acknowledges what has been written to everyone by now, and says whether there was any.
     pub(super) fn acknowledge(&mut self) -> bool {
         let mut any = false;
-        while self.writes.pending.front().is_some_and(|pending| pending.awaiting.is_empty()) {
+        while self.writes.pending.front().is_some_and(|pending| pending.awaited == 0) {
             let Some(done) = self.writes.pending.pop_front() else { break };
+            self.writes.acknowledged += 1;
             if let Some((name, limit)) = done.limit {
                 self.grants.resize(&name, limit);
             }
@@ -256,8 +278,11 @@ impl Supervisor {
             if let ToMember::Stored(_, version) | ToMember::Conflict(_, version) = pending.answer {
                 assert!(version <= self.writes.state.stamp(), "a write is acknowledged that was not done");
             }
-            assert!(pending.awaiting.keys().all(|link| self.links.contains_key(link)), "who is gone is waited for");
         }
+        let unwritten = &self.writes.unwritten;
+        assert!(unwritten.keys().all(|link| self.links.contains_key(link)), "who is gone is waited for");
+        let awaited: usize = self.writes.pending.iter().map(|pending| pending.awaited).sum();
+        assert_eq!(awaited, unwritten.values().map(VecDeque::len).sum(), "writes are awaited by nobody");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is said of locks: what is wanted, claimed, granted, and who holds what.
 
-use crate::ident::{InstanceId, Request, Resource, Ticket, Token};
+use crate::ident::{InstanceId, Name, Request, Resource, Ticket, Token};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,19 @@ pub struct LockRow {
     pub holders: Vec<HolderRow>,
     /// Who waits for it, first in line first.
     pub waiters: Vec<WaiterRow>,
+}
+
+/// A barrier at which members wait. Members that wait there for the next use have a row of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BarrierRow {
+    /// Its name.
+    pub name: Name,
+    /// How many wait for each other.
+    pub parties: u32,
+    /// How many of them have not arrived, or do not count at present, since they are set aside or paused.
+    pub missing: u32,
+    /// The members that have arrived and may not pass yet, in their order of arrival; one for each of its calls.
+    pub waiters: Vec<InstanceId>,
 }
 
 /// Somebody who holds a lock.

@@ -61,7 +61,8 @@ fn bytes(limit: usize) -> impl Strategy<Value = Box<[u8]>> {
 }
 
 fn resource() -> impl Strategy<Value = Resource> {
-    let kind = prop::sample::select(vec![Kind::Mutex, Kind::RwLock, Kind::Semaphore, Kind::Once, Kind::Value]);
+    let kind =
+        prop::sample::select(vec![Kind::Mutex, Kind::RwLock, Kind::Semaphore, Kind::Once, Kind::Value, Kind::Barrier]);
     (kind, name()).prop_map(|(kind, name)| Resource::new(kind, name))
 }
 
@@ -111,6 +112,15 @@ fn lock() -> impl Strategy<Value = LockRow> {
     let waiter = (id(), mode()).prop_map(|(who, mode)| WaiterRow { who, mode });
     (resource(), option::of(any::<u32>()), vec(holder, 0..6), vec(waiter, 0..6))
         .prop_map(|(name, limit, holders, waiters)| LockRow { name, limit, holders, waiters })
+}
+
+fn barrier() -> impl Strategy<Value = BarrierRow> {
+    (name(), any::<u32>(), any::<u32>(), vec(id(), 0..6)).prop_map(|(name, parties, missing, waiters)| BarrierRow {
+        name,
+        parties,
+        missing,
+        waiters,
+    })
 }
 
 fn want() -> impl Strategy<Value = Want> {
@@ -284,6 +294,7 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         Just(M::Fetch),
         request().prop_map(M::Interrupted),
         vec(lock(), 0..6).prop_map(M::Locks),
+        vec(barrier(), 0..6).prop_map(M::Barriers),
         any::<u64>().prop_map(M::Surveyed),
         token().prop_map(M::Base),
         (id(), payload()).prop_map(|(from, bytes)| M::Message(from, bytes)),

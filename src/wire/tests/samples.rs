@@ -73,6 +73,10 @@ fn lock() -> LockRow {
     }
 }
 
+fn barrier() -> BarrierRow {
+    BarrierRow { name: name("phase-1"), parties: 4, missing: 2, waiters: vec![ID, OTHER] }
+}
+
 fn view() -> ViewHead {
     ViewHead { stamp: STAMP, base: TOKEN, written: 7, whole: true }
 }
@@ -192,5 +196,6 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Command(Order::Stop),
         M::Command(Order::Custom([6].into())),
         M::Evicted,
+        M::Barriers(vec![barrier()]),
     ]
 }

@@ -359,3 +359,93 @@ fn grants_do_what_the_plain_model_does() {
         assert!(pair.granted.len() > 500, "the steps hardly grant anything: {}", pair.granted.len());
     }
 }
+
+/// The same inputs in slices of one request, with everything in between: whatever is left to be done contradicts nothing,
+/// and in the end all has come to rest.
+#[test]
+fn grants_in_slices_stay_consistent_and_come_to_rest() {
+    for round in 1..=40_u64 {
+        let mut run = Run { seed: round.wrapping_mul(0x9e37_79b9_7f4a_7c15), step: 0 };
+        let mut pair = Pair::new(run.seed);
+        pair.grants = open_in_slices();
+        let (mut behind, mut ended) = (0, BTreeMap::new());
+        for _ in 0..5_000 {
+            run.step += 1;
+            pair.step_in_slices(&mut ended);
+            behind += u32::from(pair.grants.is_behind());
+            pair.grants.check_invariants();
+            let told = pair.grants.take_told();
+            pair.note_tokens(&told);
+            for Told { to, what } in told {
+                let granted = matches!(what, ToMember::Grant(_));
+                assert!(!granted || pair.grants.is_ready(to), "{to} is granted something and cannot take it");
+            }
+        }
+        assert!(behind > 500, "there is hardly ever anything left: {behind}");
+        for _ in 0..1000 {
+            pair.grants.go_on();
+        }
+        assert!(!pair.grants.is_behind());
+        pair.grants.check_invariants();
+        assert!(pair.granted.len() > 300, "the steps hardly grant anything: {}", pair.granted.len());
+    }
+}
+
+fn open_in_slices() -> Grants {
+    let mut grants = Grants::new().with_rules(Rules { slice: 1, ..Rules::ALL });
+    grants.close(Epoch::new(1), Token::new(0), false, false);
+    grants.open();
+    grants
+}
+
+impl Pair {
+    /// One of its requests, as the grants have it.
+    fn own(&mut self, who: InstanceId, holding: bool) -> Request {
+        let held = self.grants.held_by(who).map(|(_, holder)| holder.request);
+        let of: Vec<_> = if holding {
+            held.collect()
+        } else {
+            let waits = self.names.iter().flat_map(|name| self.grants.waiters(name));
+            waits.filter(|waiter| waiter.who == who).map(|waiter| waiter.request).collect()
+        };
+        if of.is_empty() { Request::new(0) } else { self.dice.pick(&of) }
+    }
+
+    fn step_in_slices(&mut self, ended: &mut BTreeMap<InstanceId, InstanceId>) {
+        // Under another id after each end, so that an id that has ended is not used again.
+        let slot = self.dice.pick(&IDS);
+        let who = *ended.entry(slot).or_insert(slot);
+        match self.dice.below(100) {
+            0..35 => {
+                let want = self.want();
+                self.grants.acquire(who, want);
+            }
+            35..50 => {
+                let request = self.own(who, true);
+                self.grants.release(who, request);
+            }
+            50..55 => {
+                let request = self.own(who, false);
+                self.grants.cancel(who, request);
+            }
+            55..65 => {
+                let ready = !self.dice.one_in(3);
+                self.grants.set_ready(who, ready);
+            }
+            65..70 => {
+                let died = self.dice.one_in(2);
+                self.grants.end(who, died);
+                ended.insert(slot, InstanceId::new(who.number() + 100));
+            }
+            70..72 => {
+                let (name, limit) = (self.dice.pick(&self.names), self.dice.below(6) as u32);
+                self.grants.resize(&name, limit);
+            }
+            72..74 => {
+                let request = self.own(who, false);
+                self.grants.inquire(who, request);
+            }
+            _ => self.grants.go_on(),
+        }
+    }
+}

@@ -187,6 +187,23 @@ fn only_so_much_is_under_way_at_a_time_however_many_write() {
     assert_eq!((net.supervisor.writes.pending_bytes, net.supervisor.writes.kept_bytes), (0, 0));
 }
 
+#[test]
+fn what_is_written_to_one_member_is_not_compared_with_every_write_under_way() {
+    let mut net = Net::of_three();
+    let writes = 500;
+    for n in 0..writes {
+        net.put(ME, key(&format!("k{n}")), None, b"1");
+    }
+    assert_eq!(net.supervisor.writes.pending.len(), writes);
+    net.supervisor.writes.looked = 0;
+    net.deliver_all();
+    assert_eq!(net.supervisor.writes.pending.len(), 0);
+    // Of each of two members each frame, once when it is written and at most once before.
+    let looked = net.supervisor.writes.looked;
+    assert!(looked <= 4 * writes, "{looked} looks at {writes} writes");
+    net.assert_same();
+}
+
 /// 2 has a write that 3 lacks, and its supervisor died before it was acknowledged.
 fn half_distributed() -> (Session, Session, Request) {
     let mut net = Net::of_three();
