@@ -43,6 +43,8 @@ pub struct Rules {
     pub take_only_when_settled: bool,
     /// Only the release of a grant that was taken says that all is well.
     pub decline_keeps_the_flag: bool,
+    /// Nobody is told how its request stands before those in its way that are gone have been ended.
+    pub refusals_are_exact: bool,
     /// Who is back and does not claim what it held vouches for nothing.
     pub silence_is_no_release: bool,
     /// Who forfeited was written so before anything is granted that it may believe to hold.
@@ -94,6 +96,7 @@ impl Rules {
         claims_are_the_table: true,
         take_only_when_settled: true,
         decline_keeps_the_flag: true,
+        refusals_are_exact: true,
         silence_is_no_release: true,
         forfeited_is_awaited: true,
         evicted_is_awaited: true,

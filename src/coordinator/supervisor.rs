@@ -30,6 +30,7 @@ mod gate;
 mod handshake;
 mod kernel;
 mod links;
+mod looks;
 mod mail;
 mod meeting;
 mod members;
@@ -70,6 +71,9 @@ pub enum Output {
     Judge(u64, Entry, ToSupervisor),
     /// Let the application's handler answer this one, and report with [`Supervisor::handled`]. It may take any time.
     Handle(u64, Entry, Arc<[u8]>),
+    /// Ask the kernel whether the presences of these members are closed, and report with [`Supervisor::looked`]. Not more
+    /// than one of these is under way.
+    Look(Vec<InstanceId>),
     /// Resign in favour of this member as soon as the application lets the office go, if it is still
     /// [`Supervisor::heir`] then.
     HandOver(InstanceId),
@@ -145,6 +149,8 @@ pub struct Supervisor {
     base_round: Option<(Token, Awaiting)>,
     /// Who asked for all locks and was not answered yet: of each connection the last question.
     surveys: BTreeMap<LinkId, u64>,
+    /// Who asked how a request stands and was not answered yet.
+    looks: looks::Looks,
     succession: succession::Succession,
     /// The last number of a question to the application.
     questions: u64,
@@ -222,6 +228,7 @@ impl Supervisor {
             round: None,
             base_round: None,
             surveys: BTreeMap::new(),
+            looks: looks::Looks::default(),
             succession: succession::Succession::default(),
             questions: 0,
             gate: gate::Gate::default(),

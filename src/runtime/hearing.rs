@@ -95,9 +95,7 @@ impl Shared {
                 }
                 state.hung = false;
                 state.ponged = state.ponged.max(n);
-                self.changed.notify_all();
-                state.calls.wake_all();
-                return;
+                return state.calls.ponged(n);
             }
             Notice::Lost(_, Resource { kind, name }, token) => Event::LockLost { kind, name, token },
             Notice::Queued(request, ahead, holder) => return state.calls.queued(request, ahead, holder),

@@ -7,7 +7,7 @@ use super::calls::{Answer, Patience, TRY};
 use super::shared::{Seat, Shared};
 use crate::coordinator::session::GiveUp;
 use crate::error::Error;
-use crate::ident::Name;
+use crate::ident::{Name, Request};
 use crate::wire::message::ToSupervisor;
 
 impl Shared {
@@ -29,7 +29,7 @@ impl Shared {
                     let connection = frame.is_some().then_some(state.connection);
                     self.submit(state, frame);
                     if let Some(connection) = connection {
-                        self.await_hearing(connection, &woken);
+                        self.await_hearing(request, connection, &woken);
                     }
                     let mut state = self.state();
                     state.session.forget_arrival(request);
@@ -55,7 +55,7 @@ impl Shared {
 
     /// Waits, but not for long, until the supervisor has heard everything that was said on this connection. Whoever begins
     /// to wait after this call has returned must not be counted together with it.
-    fn await_hearing(&self, connection: u64, woken: &Bell) {
+    fn await_hearing(&self, request: Request, connection: u64, woken: &Bell) {
         let began = Instant::now();
         let mut state = self.state();
         // The own half of the machine has heard it already.
@@ -63,6 +63,7 @@ impl Shared {
             return;
         }
         let ping = state.session.ping();
+        state.calls.await_pong(request, ping);
         self.submit(state, Some(ToSupervisor::Ping(ping)));
         let mut state = self.state();
         while state.connection == connection && state.ponged < ping && !state.leaving && began.elapsed() < TRY {

@@ -48,6 +48,9 @@ impl World {
             // A peer that does not drain costs no more than a write timeout.
             flushed &= pipe.out.is_empty() || full && self.instances[usize::from(pipe.client)].stopped;
         }
+        if !frozen && instance.look.is_some() {
+            actions.push(Action::Look(i));
+        }
         if frozen && flushed {
             actions.push(Action::Finish(i));
         }
@@ -90,6 +93,9 @@ impl World {
                 actions.push(Action::Stop(i));
             }
             for lock in self.config.locks() {
+                if self.may_inquire(i, lock) {
+                    actions.push(Action::Inquire(i, lock));
+                }
                 match instance.claim(lock) {
                     None if instance.acquired >= self.config.acquires || !self.may_ask(i, lock) => {}
                     None if lock == SEMAPHORE => actions.extend([1, 2].map(|count| Action::Permits(i, count))),

@@ -20,6 +20,8 @@ pub(crate) struct Trial {
     connections: u64,
     /// What the application was asked.
     questions: Vec<u64>,
+    /// At whom it looks.
+    look: Option<Vec<InstanceId>>,
     pub(crate) done: Done,
 }
 
@@ -64,6 +66,7 @@ impl Trial {
             connections: 0,
             // One that was never asked.
             questions: vec![0],
+            look: None,
             done: Done::default(),
         }
     }
@@ -106,6 +109,11 @@ impl Trial {
 
     /// What follows from a step; all must be well then.
     pub(crate) fn settle(&mut self, clock: u64) {
+        if let Some(mut ids) = self.look.take() {
+            // Every other time, of every other member.
+            ids.retain(|id| (id.number() + self.connections) % 4 == 1);
+            self.supervisor.looked(&ids);
+        }
         if self.supervisor.is_complete() {
             self.supervisor.close(clock);
             self.done.opened += 1;
@@ -117,6 +125,7 @@ impl Trial {
                     self.questions.push(question);
                     self.done.asked += 1;
                 }
+                Output::Look(ids) => self.look = Some(ids),
                 Output::Send(_, ToMember::Delivered(..)) => self.done.delivered += 1,
                 Output::Send(_, ToMember::Evicted) => self.done.evicted += 1,
                 _ => {}

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::super::callbacks::{Task, What};
 use super::super::clock;
 use super::super::link::Link;
+use super::super::looks::Look;
 use super::super::outbox::Flushed;
 use super::{Core, Ended, Reign};
 use crate::coordinator::supervisor::{Lack, LinkId, Output, StepDown, Supervisor};
@@ -20,6 +21,8 @@ pub(super) struct Settled {
     pub(super) touched: Vec<Arc<Link>>,
     /// What the application is asked.
     pub(super) asked: Vec<Task>,
+    /// Whether these live is to be looked at.
+    pub(super) look: Option<Look>,
 }
 
 impl Reign {
@@ -27,6 +30,7 @@ impl Reign {
     pub(super) fn settle(&self, core: &mut Core) -> Settled {
         let mut touched = BTreeSet::new();
         let mut asked = Vec::new();
+        let mut look = None;
         loop {
             if core.machine.is_complete() {
                 core.machine.close(clock::nanoseconds());
@@ -92,6 +96,7 @@ impl Reign {
                     Output::Handle(question, entry, bytes) => {
                         asked.push(Task { reign: self.own.clone(), question, entry, what: What::Answer(bytes) });
                     }
+                    Output::Look(ids) => look = Some(Look { reign: self.own.clone(), ids }),
                     // Nobody has said that the office is left to anybody.
                     Output::HandOver(_) => core.heir_waits.come(),
                 }
@@ -101,7 +106,7 @@ impl Reign {
             self.open();
         }
         let touched = touched.iter().filter_map(|id| core.links.get(id).cloned()).collect();
-        Settled { touched, asked }
+        Settled { touched, asked, look }
     }
 
     fn open(&self) {
