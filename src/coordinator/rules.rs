@@ -65,6 +65,8 @@ pub struct Rules {
     pub new_tag_before_hello: bool,
     /// Nobody passes a barrier before everyone who waits there was written that it may.
     pub complete_before_go: bool,
+    /// An arrival at a barrier stands until the supervisor has said that it was taken back.
+    pub withdrawals_are_awaited: bool,
     /// Who knows that a barrier is complete and has not passed tells the next supervisor.
     pub completed_is_claimed: bool,
     /// A verdict of the policy counts only for what is still wanted, on the connection on which it was said.
@@ -107,6 +109,7 @@ impl Rules {
         epochs_are_unique: true,
         new_tag_before_hello: true,
         complete_before_go: true,
+        withdrawals_are_awaited: true,
         completed_is_claimed: true,
         verdicts_need_the_request: true,
         waits_are_judged_again: true,

@@ -53,6 +53,8 @@ pub(super) enum Answer {
     Interrupted,
     /// The barrier has let it pass, as leader or not.
     Passed(bool),
+    /// The arrival at the barrier was taken back.
+    Withdrawn,
     /// Who holds what.
     Surveyed(Arc<[LockRow]>),
     /// A message or a command has reached so many.

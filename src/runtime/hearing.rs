@@ -105,6 +105,7 @@ impl Shared {
             Notice::Conflict(request, version) => return state.calls.settle(request, Answer::Conflict(version)),
             Notice::Interrupted(request) => return state.calls.settle(request, Answer::Interrupted),
             Notice::Passed(request, leader) => return state.calls.settle(request, Answer::Passed(leader)),
+            Notice::Withdrawn(request) => return state.calls.settle(request, Answer::Withdrawn),
             Notice::Delivered(request, count) => return state.calls.settle(request, Answer::Delivered(count)),
             Notice::Undelivered(request) => return state.calls.settle(request, Answer::Undelivered),
             Notice::Replied(request, bytes) => return state.calls.settle(request, Answer::Replied(bytes)),

@@ -31,6 +31,7 @@ pub(super) mod to_supervisor {
     pub(in crate::wire) const ASK: u8 = 24;
     pub(in crate::wire) const COMMAND: u8 = 25;
     pub(in crate::wire) const ABANDON: u8 = 26;
+    pub(in crate::wire) const WITHDRAW: u8 = 27;
 }
 
 /// What the supervisor says.
@@ -68,4 +69,5 @@ pub(super) mod to_member {
     pub(in crate::wire) const FAILED: u8 = 94;
     pub(in crate::wire) const COMMAND: u8 = 95;
     pub(in crate::wire) const EVICTED: u8 = 96;
+    pub(in crate::wire) const WITHDRAWN: u8 = 97;
 }

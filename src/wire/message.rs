@@ -67,6 +67,8 @@ pub enum ToSupervisor {
     Ask(Ask),
     /// A command for one other or all others.
     Command(Command),
+    /// Takes back an arrival at a barrier, unless it is part of a complete generation already.
+    Withdraw(Request),
 }
 
 /// What the supervisor says to a member or an observer.
@@ -138,6 +140,8 @@ pub enum ToMember {
     Command(Order),
     /// The entry ends although the member is there: it was told to stop and did not. All it held is lost.
     Evicted,
+    /// An arrival at a barrier was taken back.
+    Withdrawn(Request),
 }
 
 /// Who forfeited everything, and under which tag the kernel showed its membership then.

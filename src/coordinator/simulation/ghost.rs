@@ -185,6 +185,7 @@ impl World {
                 }
             }
             Notice::Passed(request, leads) => self.ghost_passed(i, request, leads),
+            Notice::Withdrawn(request) => self.ghost_timed_out(i, request),
             Notice::Denied(request, _) if self.ghost.control.was_denied(i, request) => {}
             Notice::Denied(request, why) => self.fail(format!("DENIED: {request} of {i}: {why}")),
             Notice::Forfeited => self.ghost_excuse_waits(i),

@@ -129,7 +129,7 @@ impl World {
             if self.may_arrive(i) {
                 actions.extend((0..self.config.barriers).map(|barrier| Action::Arrive(i, barrier)));
             }
-            if left(Fault::TimeOut) && instance.session.arrivals().next().is_some_and(|(_, decided)| !decided) {
+            if left(Fault::TimeOut) && self.patient(i).is_some() {
                 actions.push(Action::TimeOut(i));
             }
             if left(Fault::Leave)

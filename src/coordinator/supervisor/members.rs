@@ -13,7 +13,6 @@ impl Supervisor {
             ToSupervisor::Cancel(request) => {
                 // All that a member asks for shares the numbers of requests.
                 self.grants.cancel(id, request);
-                self.barriers.cancel(id, request);
                 self.withdraw(link, request);
                 self.cancel_post(link, request);
                 self.asks.cancel(link, request);
@@ -22,6 +21,7 @@ impl Supervisor {
             ToSupervisor::Abandon(request) => self.grants.abandon(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
             ToSupervisor::Inquire(request) => self.inquire(id, request),
+            ToSupervisor::Withdraw(request) => self.withdraw_arrival(link, id, request),
             ToSupervisor::Survey(n) => self.survey(link, n),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
