@@ -68,8 +68,8 @@ pub enum Error {
     },
     /// The closure that was to be run once has failed, or the supervisor's handler of requests.
     Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// It is unknown whether it was done: the supervisor died before it answered, or the connection ended that it was on
-    /// its way to. Look before trying again.
+    /// It is unknown whether it was done: the supervisor died before it answered, has been silent for a second, or the
+    /// connection ended that it was on its way to. Look before trying again.
     Interrupted,
     /// The instance that a message or a command was for is not there, or has lost its connection. Nothing was sent.
     Unreachable {

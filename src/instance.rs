@@ -260,9 +260,9 @@ impl Instance {
         shared.wait_after(epoch, began, timeout)
     }
 
-    /// Leaves the group. What it held is released, and the others see it end as left (as failed if it leaves during an
-    /// election, when there is nobody to tell). Blocks until all its sockets are
-    /// closed: if it was the last one, the port is free afterwards. Other clones see [`Error::Left`] from then on.
+    /// Leaves the group. What it held is released: a `try_lock` that begins after this call has returned does not find it
+    /// held, unless the group is between two supervisors. The others see it end as left (as failed if it leaves during an
+    /// election, when there is nobody to tell). Blocks until all its sockets are closed: if it was the last one, the port is free afterwards. Other clones see [`Error::Left`] from then on.
     pub fn leave(&self) {
         self.handle.leave();
     }

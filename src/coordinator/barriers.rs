@@ -12,8 +12,10 @@
 //! it is back or has ended.
 //!
 //! An arrival counts while it was said on the present connection of its member. Members say their arrivals again after
-//! every Welcome and Opened, once. So what was given up meanwhile is never counted, and a `Go` cannot be followed by
-//! another word about the same request.
+//! every Welcome and Opened, once. So a `Go` cannot be followed by another word about the same request.
+//!
+//! An arrival is taken back only as long as its generation is not complete ([`Barriers::withdraw`]), and its member is told
+//! which of the two it is. Until then it counts. So all of a generation pass that live, or none does.
 //!
 //! # Across reigns
 //!
@@ -31,7 +33,7 @@
 //!
 //! # The leader
 //!
-//! The first of the generation. If it ends or gives up before anybody was let go, the next one leads. Later nobody does,
+//! The first of the generation. If it ends before anybody was let go, the next one leads. Later nobody does,
 //! and a successor, which cannot know whether somebody was let go, names no other than the first. So there are never two.
 
 mod meeting;
@@ -218,9 +220,8 @@ impl Barriers {
         None
     }
 
-    /// Of those who wait for another number none has said so on its present connection. They may have given it up while
-    /// they had none, and would never say that: so they do not bind anybody. Whoever still waits says it again, and is
-    /// refused like one that comes now.
+    /// Of those who wait for another number none has said so on its present connection. Their members may have begun anew:
+    /// so they do not bind anybody. Whoever still waits says it again, and is refused like one that comes now.
     fn forget_other_number(&mut self, name: &Name, parties: u32) {
         if let Some(queue) = self.queues.get(name).filter(|queue| queue.parties != parties) {
             for (key, _) in queue.waiting.values() {
@@ -230,9 +231,14 @@ impl Barriers {
         }
     }
 
-    /// `from` waits no more. Nothing happens if the request was let go.
-    pub fn cancel(&mut self, from: InstanceId, request: Request) {
-        self.drop_key((from, request));
+    /// `from` does not want to wait any longer. Says whether the request does not count any more; if it is part of a
+    /// complete generation it stays there, since others may have passed because of it.
+    pub fn withdraw(&mut self, from: InstanceId, request: Request) -> bool {
+        let is_free = !self.is_decided(from, request);
+        if is_free {
+            self.drop_key((from, request));
+        }
+        is_free
     }
 
     /// Says whether the member is connected and welcomed. Of one that is not nothing is counted, and it is told nothing.

@@ -53,6 +53,8 @@ pub struct Rules {
     pub take_only_when_settled: bool,
     /// Only the release of a grant that was taken says that all is well.
     pub decline_keeps_the_flag: bool,
+    /// Nobody is told how its request stands before those in its way that are gone have been ended.
+    pub refusals_are_exact: bool,
     /// Who is back and does not claim what it held vouches for nothing.
     pub silence_is_no_release: bool,
     /// Who forfeited was written so before anything is granted that it may believe to hold.
@@ -80,6 +82,8 @@ pub struct Rules {
     pub new_tag_before_hello: bool,
     /// Nobody passes a barrier before everyone who waits there was written that it may.
     pub complete_before_go: bool,
+    /// An arrival at a barrier stands until the supervisor has said that it was taken back.
+    pub withdrawals_are_awaited: bool,
     /// Who knows that a barrier is complete and has not passed tells the next supervisor.
     pub completed_is_claimed: bool,
     /// A verdict of the policy counts only for what is still wanted, on the connection on which it was said.
@@ -116,6 +120,7 @@ impl Rules {
         claims_are_the_table: true,
         take_only_when_settled: true,
         decline_keeps_the_flag: true,
+        refusals_are_exact: true,
         silence_is_no_release: true,
         forfeited_is_awaited: true,
         evicted_is_awaited: true,
@@ -129,6 +134,7 @@ impl Rules {
         epochs_are_unique: true,
         new_tag_before_hello: true,
         complete_before_go: true,
+        withdrawals_are_awaited: true,
         completed_is_claimed: true,
         verdicts_need_the_request: true,
         waits_are_judged_again: true,

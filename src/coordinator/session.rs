@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::arrivals::Arrivals;
-pub use self::arrivals::GiveUp;
+pub use self::arrivals::Withdrawal;
 use self::bounds::Cost;
 pub use self::claims::{Claim, Hold};
 use self::errands::Errands;
@@ -372,6 +372,7 @@ impl Session {
             }
             ToMember::Complete(generation) => self.completed(generation)?,
             ToMember::Go(request, leads) => self.passed(request, leads, &mut effects)?,
+            ToMember::Withdrawn(request) => self.taken_back(request, &mut effects)?,
             ToMember::Leave(sort) => self.office_left(sort),
             ToMember::Ping(n) => effects.push(Effect::Send(ToSupervisor::Pong(n))),
             ToMember::Pong(n) => {

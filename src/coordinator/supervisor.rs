@@ -31,6 +31,7 @@ mod handshake;
 mod identity;
 mod kernel;
 mod links;
+mod looks;
 mod mail;
 mod meeting;
 mod members;
@@ -83,6 +84,9 @@ pub enum Output {
     Judge(u64, Entry, ToSupervisor),
     /// Let the application's handler answer this one, and report with [`Supervisor::handled`]. It may take any time.
     Handle(u64, Entry, Arc<[u8]>),
+    /// Ask the kernel whether the presences of these members are closed, and report with [`Supervisor::looked`]. Not more
+    /// than one of these is under way.
+    Look(Vec<InstanceId>),
     /// Resign in favour of this member as soon as the application lets the office go, if it is still
     /// [`Supervisor::heir`] then.
     HandOver(InstanceId),
@@ -169,6 +173,8 @@ pub struct Supervisor {
     base_round: Option<(Token, Awaiting)>,
     /// The connections that asked for all locks and were not answered yet.
     surveys: BTreeMap<LinkId, survey::Survey>,
+    /// Who asked how a request stands and was not answered yet.
+    looks: looks::Looks,
     succession: succession::Succession,
     /// The last number of a question to the application.
     questions: u64,
@@ -261,6 +267,7 @@ impl Supervisor {
             round: None,
             base_round: None,
             surveys: BTreeMap::new(),
+            looks: looks::Looks::default(),
             succession: succession::Succession::default(),
             questions: 0,
             gate: gate::Gate::default(),

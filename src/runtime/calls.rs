@@ -54,6 +54,8 @@ pub(super) enum Answer {
     Interrupted,
     /// The barrier has let it pass, as leader or not.
     Passed(bool),
+    /// The arrival at the barrier was taken back.
+    Withdrawn,
     /// Who holds what.
     Surveyed(Arc<Survey>),
     /// A message or a command has reached so many.
@@ -84,6 +86,8 @@ struct Call {
     woken: Arc<Bell>,
     answer: Option<Answer>,
     place: Place,
+    /// The ping whose answer the call waits for; 0: none.
+    ping: u64,
 }
 
 impl Calls {
@@ -129,6 +133,18 @@ impl Calls {
             call.place = Place { told: call.place.told + 1, ahead, holder };
             call.woken.ring();
         }
+    }
+
+    /// The call waits for the answer to this ping.
+    pub(super) fn await_pong(&mut self, request: Request, ping: u64) {
+        if let Some(call) = self.0.get_mut(&request) {
+            call.ping = ping;
+        }
+    }
+
+    /// This ping, and every one before it, was answered.
+    pub(super) fn ponged(&self, ping: u64) {
+        self.0.values().filter(|call| (1..=ping).contains(&call.ping)).for_each(|call| call.woken.ring());
     }
 
     pub(super) fn take_answer(&mut self, request: Request) -> Option<Answer> {

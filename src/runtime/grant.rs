@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::ident::{Request, Resource};
 use crate::wire::message::{Mode, ToSupervisor};
 
-/// How long a call that has run out of time still waits to be told who holds what it wanted.
+/// How long a call that has run out of time still waits for the supervisor's last word. One that had no time at all
+/// has [`TRY`], like a call that does not wait.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 impl Shared {
@@ -29,7 +30,8 @@ impl Shared {
         let (request, frame) = state.session.acquire(name.clone(), mode);
         let woken = state.calls.begin(request);
         self.submit(state, frame);
-        let granted = Waiting { shared: self, request, began, patience, woken, asked: None, ping: None }.wait();
+        let granted =
+            Waiting { shared: self, request, began, patience, woken, late: None, asked: None, ping: None }.wait();
         let mut state = self.state();
         state.calls.end(request);
         if granted.is_err() {
@@ -40,9 +42,9 @@ impl Shared {
         granted.map(|hold| (request, hold))
     }
 
-    /// Ends a grant; says whether it was held until now.
-    pub(crate) fn release(&self, request: Request) -> bool {
-        self.give_back(request, Session::release)
+    /// Ends a grant, without waiting until the supervisor has taken that in.
+    pub(crate) fn release(&self, request: Request) {
+        self.give_back(request, Session::release);
     }
 
     /// Ends a grant in the middle of the work.
@@ -50,13 +52,49 @@ impl Shared {
         self.give_back(request, Session::abandon);
     }
 
-    fn give_back(&self, request: Request, how: impl FnOnce(&mut Session, Request) -> Option<ToSupervisor>) -> bool {
+    fn give_back(&self, request: Request, how: impl FnOnce(&mut Session, Request) -> Option<ToSupervisor>) {
+        let mut state = self.state();
+        let frame = how(&mut state.session, request);
+        self.submit(state, frame);
+    }
+
+    /// Ends a grant and waits until the supervisor has taken that in.
+    ///
+    /// The supervisor takes the frames of a connection in their order, so that the answer to a ping behind the release
+    /// proves it. What is released is in no later claim: a member that is part of the next reign holds it no more.
+    pub(crate) fn release_confirmed(&self, request: Request) -> Result<(), Error> {
+        let began = Instant::now();
         let mut state = self.state();
         // With the instance all that it held has gone, whatever its own table still says.
         let held = state.session.held(request).is_some() && !state.leaving;
-        let frame = how(&mut state.session, request);
-        self.submit(state, frame);
-        held
+        let release = state.session.release(request);
+        if !held {
+            self.submit(state, release);
+            return Err(Error::Lost);
+        }
+        let woken = state.calls.begin(request);
+        let sent = release.is_some().then(|| (state.connection, state.session.ping()));
+        if let Some((_, ping)) = sent {
+            state.calls.await_pong(request, ping);
+        }
+        self.submit(state, release.into_iter().chain(sent.map(|(_, ping)| ToSupervisor::Ping(ping))));
+        let mut state = self.state();
+        let confirmed = loop {
+            let ping = sent.filter(|(connection, _)| *connection == state.connection).map(|(_, ping)| ping);
+            if ping.map_or_else(|| state.session.is_settled(), |ping| state.ponged >= ping) {
+                break Ok(());
+            }
+            let left = TRY.saturating_sub(began.elapsed());
+            if state.leaving || left.is_zero() {
+                break Err(Error::Interrupted);
+            }
+            state = match ping {
+                Some(_) => self.wait_for_answer(state, &woken, Some(left)),
+                None => self.wait(state, left),
+            };
+        };
+        state.calls.end(request);
+        confirmed
     }
 
     /// How a request is held, if it is.
@@ -72,9 +110,10 @@ struct Waiting<'a> {
     began: Instant,
     patience: Patience,
     woken: Arc<Bell>,
-    /// The time has passed and the supervisor was asked for the place: until when it may answer, and how often a place
-    /// had been told before.
-    asked: Option<(Instant, u32)>,
+    /// The call does not wait any longer: until when the supervisor may still answer.
+    late: Option<Instant>,
+    /// The supervisor was asked how the request stands, and so often had it said so before.
+    asked: Option<u32>,
     /// The ping whose answer proves that a grant still stands, and the connection on which it was sent.
     ping: Option<(u64, u64)>,
 }
@@ -119,39 +158,50 @@ impl Waiting<'_> {
                 }
             }
         }
-        let place = state.calls.place(self.request);
         let waited = self.began.elapsed();
         match self.patience {
             Patience::Forever => Next::Sleep(None),
             Patience::For(limit) if waited < limit => Next::Sleep(Some(limit - waited)),
-            Patience::For(_) => self.late(state, place),
-            Patience::Try if place.told > 0 || !state.session.is_settled() || waited >= TRY => {
-                Next::Done(Err(Error::WouldBlock { holder: place.holder.and_then(|holder| state.holder(holder)) }))
-            }
-            Patience::Try => Next::Sleep(Some(TRY - waited)),
+            Patience::For(_) | Patience::Try => self.late(state),
         }
     }
 
-    /// The time has passed. Who holds it now is worth a moment; whoever held it when the request came may be long gone.
-    fn late(&mut self, state: &State, place: Place) -> Next {
-        let settled = state.session.is_settled();
-        match self.asked {
-            None => {
-                self.asked = Some((Instant::now() + LAST_WORD, place.told));
-                if let Some(question) = state.session.inquire(self.request) {
-                    return Next::Say(question);
-                }
-            }
-            Some((until, told)) if settled && place.told == told && Instant::now() < until => {
-                return Next::Sleep(Some(until.saturating_duration_since(Instant::now())));
-            }
-            _ => {}
+    /// The call waits no longer for others. It gives up only when it has an exact answer, for which the supervisor asks the
+    /// kernel whether those in the way live: what it says of its own accord can be about one that has just died.
+    ///
+    /// The question follows the first answer, since a policy may come before that.
+    fn late(&mut self, state: &State) -> Next {
+        let now = Instant::now();
+        let last_word = match self.patience {
+            Patience::For(limit) if !limit.is_zero() => LAST_WORD,
+            _ => TRY,
+        };
+        let until = *self.late.get_or_insert(now + last_word);
+        let place = state.calls.place(self.request);
+        let exact = self.asked.is_some_and(|told| place.told > told);
+        if exact || !state.session.is_settled() || now >= until {
+            return Next::Done(Err(self.missed(state, place, exact)));
         }
-        Next::Done(Err(Error::TimedOut {
-            waited: self.began.elapsed(),
-            holder: place.holder.and_then(|holder| state.holder(holder)),
-            position: (place.told > 0).then_some(place.ahead),
-        }))
+        if self.asked.is_none()
+            && place.told > 0
+            && let Some(question) = state.session.inquire(self.request)
+        {
+            self.asked = Some(place.told);
+            return Next::Say(question);
+        }
+        Next::Sleep(Some(until - now))
+    }
+
+    fn missed(&self, state: &State, place: Place, exact: bool) -> Error {
+        let holder = || place.holder.and_then(|holder| state.holder(holder));
+        match self.patience {
+            Patience::Try => Error::WouldBlock { holder: holder().filter(|_| exact) },
+            _ => Error::TimedOut {
+                waited: self.began.elapsed(),
+                holder: holder(),
+                position: (place.told > 0).then_some(place.ahead),
+            },
+        }
     }
 
     /// A grant that is read long after it was asked for may have been given up since: this process may have been stopped
@@ -174,6 +224,7 @@ impl Waiting<'_> {
             }
             _ => {
                 let ping = state.session.ping();
+                state.calls.await_pong(self.request, ping);
                 self.ping = Some((state.connection, ping));
                 Doubt::Ask(ping)
             }

@@ -104,9 +104,7 @@ impl Shared {
                 }
                 state.hung = false;
                 state.ponged = state.ponged.max(n);
-                self.changed.notify_all();
-                state.calls.wake_all();
-                return;
+                return state.calls.ponged(n);
             }
             Notice::Lost(_, Resource { kind, name }, token) => Event::LockLost { kind, name, token },
             Notice::Queued(request, ahead, holder) => return state.calls.queued(request, ahead, holder),
@@ -116,6 +114,7 @@ impl Shared {
             Notice::Conflict(request, version) => return state.calls.settle(request, Answer::Conflict(version)),
             Notice::Interrupted(request) => return state.calls.settle(request, Answer::Interrupted),
             Notice::Passed(request, leader) => return state.calls.settle(request, Answer::Passed(leader)),
+            Notice::Withdrawn(request) => return state.calls.settle(request, Answer::Withdrawn),
             Notice::Delivered(request, count) => return state.calls.settle(request, Answer::Delivered(count)),
             Notice::Undelivered(request) => return state.calls.settle(request, Answer::Undelivered),
             Notice::Replied(request, bytes) => return state.calls.settle(request, Answer::Replied(bytes)),

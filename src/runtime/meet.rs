@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use super::bell::Bell;
 use super::calls::{Answer, Patience, TRY};
-use super::shared::{Seat, Shared};
-use crate::coordinator::session::GiveUp;
+use super::shared::Shared;
+use crate::coordinator::session::Withdrawal;
 use crate::error::Error;
-use crate::ident::Name;
-use crate::wire::message::ToSupervisor;
+use crate::ident::{Name, Request};
 
 impl Shared {
     /// Waits until so many have arrived; says whether this one leads them.
@@ -22,52 +21,40 @@ impl Shared {
         let woken = state.calls.begin(request);
         self.submit(state, frame);
         let mut answer = self.await_answer(request, &woken, began, patience);
-        if answer.is_err() {
-            let mut state = self.state();
-            match state.session.give_up(request) {
-                GiveUp::Done(frame) => {
-                    let connection = frame.is_some().then_some(state.connection);
-                    self.submit(state, frame);
-                    if let Some(connection) = connection {
-                        self.await_hearing(connection, &woken);
-                    }
-                    let mut state = self.state();
-                    state.session.forget_arrival(request);
-                    // The supervisor had let it pass before it heard, and the others count on it: it may lead them.
-                    if let Some(passed @ Answer::Passed(_)) = state.calls.take_answer(request) {
-                        answer = Ok(passed);
-                    }
-                }
-                GiveUp::TooLate => {
-                    drop(state);
-                    // The others may have passed because of this one. It is let go as soon as somebody reigns.
-                    answer = self.await_answer(request, &woken, began, Patience::Forever);
-                }
-            }
+        if matches!(answer, Err(Error::TimedOut { .. })) {
+            answer = self.take_back(request, &woken);
         }
         self.state().calls.end(request);
         match answer? {
             Answer::Passed(leads) => Ok(leads),
+            Answer::Withdrawn => Err(Error::timed_out(began.elapsed())),
             Answer::Denied(reason) => Err(Error::Denied(reason.into())),
             _ => Err(Error::Interrupted),
         }
     }
 
-    /// Waits, but not for long, until the supervisor has heard everything that was said on this connection. Whoever begins
-    /// to wait after this call has returned must not be counted together with it.
-    fn await_hearing(&self, connection: u64, woken: &Bell) {
+    /// The time of a wait has passed: asks for the arrival to be taken back, and waits until it is known whether it was.
+    ///
+    /// When nobody says so for a second the caller is let go. The withdrawal goes on without it: the arrival does not stand
+    /// for longer than it takes a supervisor to answer.
+    fn take_back(&self, request: Request, woken: &Bell) -> Result<Answer, Error> {
         let began = Instant::now();
         let mut state = self.state();
-        // The own half of the machine has heard it already.
-        if state.connection != connection || !matches!(state.seat, Seat::Subordinate(_)) {
-            return;
+        match state.session.withdraw(request) {
+            Withdrawal::Done => return Ok(Answer::Withdrawn),
+            Withdrawal::Decided => drop(state),
+            Withdrawal::Asked(frame) => {
+                self.submit(state, frame);
+                match self.await_answer(request, woken, began, Patience::For(TRY)) {
+                    Err(Error::TimedOut { .. }) => {}
+                    answer => return answer,
+                }
+                if self.state().session.withdraw(request) != Withdrawal::Decided {
+                    return Err(Error::Interrupted);
+                }
+            }
         }
-        let ping = state.session.ping();
-        self.submit(state, Some(ToSupervisor::Ping(ping)));
-        let mut state = self.state();
-        while state.connection == connection && state.ponged < ping && !state.leaving && began.elapsed() < TRY {
-            let left = TRY.saturating_sub(began.elapsed());
-            state = self.wait_for_answer(state, woken, Some(left));
-        }
+        // The others may have passed because of this one. It is let go as soon as somebody reigns.
+        self.await_answer(request, woken, began, Patience::Forever)
     }
 }

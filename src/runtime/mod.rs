@@ -21,6 +21,7 @@ pub(crate) mod grant;
 mod hearing;
 mod heir;
 pub(crate) mod link;
+mod looks;
 pub(crate) mod meet;
 pub(crate) mod office;
 pub(crate) mod outbox;

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use self::outputs::Settled;
 use super::callbacks::Callers;
 use super::link::Link;
+use super::looks::Look;
+use super::pool::Pool;
 use super::presence::{self, Mechanism};
 use super::shared::{Seat, Shared};
 use super::{clock, endpoint, heir, lock, rest, spawn, warden};
@@ -69,6 +71,8 @@ pub(crate) struct Reign {
     listener: Mutex<Option<Arc<TcpListener>>>,
     /// Who runs the application's callbacks, and what they find the reign by.
     callers: Callers,
+    /// Who looks whether members live.
+    looks: Arc<Pool<Look>>,
     own: Weak<Self>,
     /// The id under which this instance reigns.
     me: InstanceId,
@@ -131,6 +135,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     }
     // A callback that runs may take any time; nobody waits for it.
     reign.callers.end();
+    reign.looks.end();
     lock(&reign.listener).take();
     drop(listener);
     let links = std::mem::take(&mut reign.core().links);
@@ -201,6 +206,7 @@ impl Reign {
             predecessor,
             listener: Mutex::new(Some(listener.clone())),
             callers: Callers::new(),
+            looks: Pool::new("bw-look"),
             own: own.clone(),
             me,
         }
@@ -338,6 +344,9 @@ impl Reign {
         let (mut settled, seen) = decided.ok()?;
         self.callers.submit(settled.asked);
         settled.touched.extend(self.notify(settled.notices));
+        if let Some(look) = settled.look {
+            self.looks.submit(look);
+        }
         Some((settled.touched, seen))
     }
 

@@ -11,9 +11,12 @@ use crate::runtime::calls::Patience;
 
 /// Where so many wait for each other, of all threads of all copies of the program; from [`Instance::barrier`].
 ///
-/// When as many have arrived as it was made for, all of them pass, and it can be used again. It survives the supervisor:
-/// if one of them passes, so do all that live. Whoever dies or leaves before does not count any more. All users of a
-/// name must name the same number.
+/// When as many have arrived as it was made for, all of them pass, and it can be used again. It survives the supervisor.
+/// All users of a name must name the same number.
+///
+/// All pass or none does: if one of them passes, so do all that live. A call whose time runs out as the last one arrives
+/// either passes with the others or has been taken back before, so that nobody passes. Those that die or leave before it is
+/// complete do not count any more. The one exception is [`Error::Interrupted`], see [`Barrier::wait_timeout`].
 ///
 /// ```
 /// # fn main() -> Result<(), bellwether::Error> {
@@ -80,13 +83,22 @@ impl Barrier {
         self.wait_within(Patience::Forever)
     }
 
-    /// The same for at most this long, and then one round trip longer, up to a second if the supervisor does not answer.
-    /// Once it is decided that all pass, the call waits to be told so, whatever the time.
+    /// Blocks until so many have arrived, for at most this long, and then for one round trip in which the arrival is taken
+    /// back, up to a second if the supervisor does not answer.
+    ///
+    /// If all have arrived by the time the supervisor hears that the time has passed, the call passes with the others. It
+    /// then waits to be let go, whatever the time. So a barrier of one lets its caller pass with no time at all, and a barrier
+    /// that lacks only this caller does: with [`Duration::ZERO`] the call asks whether it is the last. (Where the application
+    /// has a [policy](crate::Group::policy) such a call has gone before the verdict comes.)
     ///
     /// # Errors
     ///
-    /// Those of [`Barrier::wait`], and [`Error::TimedOut`]: then this caller does not count any more. If the last one
-    /// arrives before this call has returned, the others may pass all the same.
+    /// - Those of [`Barrier::wait`].
+    /// - [`Error::TimedOut`]: this caller does not count any more, and none of those that it would have passed with passes
+    ///   because of it.
+    /// - [`Error::Interrupted`]: no supervisor has answered for a second, and it is unknown whether this caller counts. The
+    ///   others may pass, and if this one was to lead, then without a leader. The arrival is taken back as soon as a
+    ///   supervisor answers, unless it was counted before.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWait, Error> {
         self.wait_within(Patience::For(timeout))
     }

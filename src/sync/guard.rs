@@ -9,7 +9,8 @@ use crate::ident::{Request, Token};
 use crate::instance::Instance;
 use crate::wire::message::Abandoned;
 
-/// Shows that this instance holds a lock or permits, and releases them when it is dropped.
+/// Shows that this instance holds a lock or permits, and releases them when it is dropped. Dropping it sends the release
+/// and does not wait for it to arrive; [`Guard::unlock`] does.
 ///
 /// It survives the supervisor: whoever reigns next knows of it. It does not need to be dropped in the thread that got
 /// it. As long as it exists the instance does not leave of its own accord.
@@ -69,14 +70,22 @@ impl Guard {
         self.held().is_some()
     }
 
-    /// Releases it, like dropping the guard does, and says whether it was held until now.
+    /// Releases it, and blocks until the supervisor has confirmed that: a `try_lock` that begins after this call has
+    /// returned does not find this holder, in whatever process it is made. Takes one round trip, or as long as an election
+    /// takes.
+    ///
+    /// Dropping the guard releases it as well and does not wait: a message to another process, by whatever way, can
+    /// overtake the release. Where only the lock itself orders what is done, drop the guard; where something else does,
+    /// a pipe, a file or the end of a child, call this.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it was lost before, also by leaving; [`Error::Forked`].
+    /// - [`Error::Lost`] if it was lost before, also by leaving.
+    /// - [`Error::Interrupted`] if no supervisor has confirmed the release within a second. It is given up for good all
+    ///   the same, but others may find it held for as long as the supervisor does not answer.
+    /// - [`Error::Forked`].
     pub fn unlock(self) -> Result<(), Error> {
-        let held = self.instance.shared().unforked()?.release(self.request);
-        if held { Ok(()) } else { Err(Error::Lost) }
+        self.instance.shared().unforked()?.release_confirmed(self.request)
     }
 
     fn held(&self) -> Option<Hold> {

@@ -57,8 +57,12 @@ impl Mutex {
         self.0.acquire(Mode::Exclusive, Patience::Forever)
     }
 
-    /// The same without waiting for a holder: asks the supervisor, which takes one round trip. What another instance has
-    /// released a moment ago can still be on its way there, and then counts as held.
+    /// Tries to take it without waiting for a holder. Asks the supervisor: one round trip if it is free, two if it is held.
+    ///
+    /// It is not refused because of a holder that is known to have ended: one whose [`Guard::unlock`] has returned, or whose
+    /// process has been waited for after it ended or was killed. Before the call is refused, the supervisor asks the kernel
+    /// whether the holders live, and those that wait ahead. A guard that was dropped is another matter: its release may be on
+    /// its way.
     ///
     /// # Errors
     ///
@@ -68,7 +72,8 @@ impl Mutex {
         self.0.acquire(Mode::Exclusive, Patience::Try)
     }
 
-    /// The same for at most this long, and up to a tenth of a second longer to ask who holds it.
+    /// Blocks until it is held, for at most this long, and up to a tenth of a second longer for a last answer, which is as
+    /// exact as that of [`Mutex::try_lock`]. With [`Duration::ZERO`] the supervisor has a second to answer, as there.
     ///
     /// # Errors
     ///

@@ -51,7 +51,8 @@ impl Once {
     /// The result; runs the closure if there is none yet and nobody else is at it. Blocks while somebody else is.
     ///
     /// Nobody gets a result, whoever computed it included, before every instance that is connected has it. After the first
-    /// time the call asks nobody.
+    /// time the call asks nobody. When it returns because the closure has failed, the supervisor has heard so, and the next
+    /// caller runs its own without waiting.
     ///
     /// # Errors
     ///
@@ -107,10 +108,17 @@ impl Once {
             };
             return self.settle(found, patience);
         }
-        let _alone = self.0.acquire(Mode::Exclusive, patience)?;
+        let alone = self.0.acquire(Mode::Exclusive, patience)?;
         let bytes = match here() {
             Some(found) => found,
-            None => work().map_err(Error::Failed)?.into(),
+            None => match work() {
+                Ok(bytes) => bytes.into(),
+                Err(failure) => {
+                    // Whoever hears of the failure finds nobody at it.
+                    let _ = alone.unlock();
+                    return Err(Error::Failed(failure));
+                }
+            },
         };
         self.settle(bytes, Patience::Forever)
     }

@@ -66,13 +66,13 @@ impl Semaphore {
     /// # Errors
     ///
     /// Those of [`Semaphore::acquire`], and [`Error::WouldBlock`] with the oldest holder, or without one as from
-    /// [`Mutex::try_lock`](super::Mutex::try_lock).
+    /// [`Mutex::try_lock`](super::Mutex::try_lock), and as exactly.
     pub fn try_acquire(&self, permits: u32) -> Result<Guard, Error> {
         self.acquire_within(permits, Patience::Try)
     }
 
-    /// The same for at most this long, and up to a tenth of a second longer to ask who holds them; the first use of a name
-    /// up to as long again to create it.
+    /// The same for at most this long, and up to a tenth of a second longer for a last answer, as from
+    /// [`Mutex::lock_timeout`](super::Mutex::lock_timeout); the first use of a name up to as long again to create it.
     ///
     /// # Errors
     ///
@@ -117,7 +117,8 @@ impl Semaphore {
         Err(Error::Interrupted)
     }
 
-    /// Changes the limit for everybody; blocks until everybody has it. Holders keep what they have, even if that is more
+    /// Changes the limit for everybody; blocks until everybody has it: a call that begins after this one has returned is
+    /// served under the new limit, in whatever process it is made. Holders keep what they have, even if that is more
     /// than the new limit; a call that waits for more than it is refused. With 0 nobody gets any more.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ impl Message for ToSupervisor {
             Self::Post(post) => whole(out, kind::POST, post),
             Self::Ask(ask) => whole(out, kind::ASK, ask),
             Self::Command(command) => whole(out, kind::COMMAND, command),
+            Self::Withdraw(request) => whole(out, kind::WITHDRAW, request),
         }
     }
 
@@ -69,6 +70,7 @@ impl Message for ToSupervisor {
             kinds::POST => Self::Post(Part::take(&mut from)?),
             kinds::ASK => Self::Ask(Part::take(&mut from)?),
             kinds::COMMAND => Self::Command(Part::take(&mut from)?),
+            kinds::WITHDRAW => Self::Withdraw(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)
@@ -113,6 +115,7 @@ impl Message for ToMember {
             Self::Command(order) => whole(out, kind::COMMAND, order),
             Self::Evicted => append(out, kind::EVICTED, nothing),
             Self::Barriers(rows) => whole(out, kind::BARRIERS, rows),
+            Self::Withdrawn(request) => whole(out, kind::WITHDRAWN, request),
         }
     }
 
@@ -154,6 +157,7 @@ impl Message for ToMember {
             kinds::FAILED => Self::Failed(Part::take(&mut from)?, Part::take(&mut from)?),
             kinds::COMMAND => Self::Command(Part::take(&mut from)?),
             kinds::EVICTED => Self::Evicted,
+            kinds::WITHDRAWN => Self::Withdrawn(Part::take(&mut from)?),
             other => return Err(DecodeError::UnknownKind(other)),
         };
         from.finish(kind).map(|()| message)

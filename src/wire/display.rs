@@ -61,6 +61,7 @@ impl fmt::Display for ToSupervisor {
             Self::StateEnd => f.write_str("state end"),
             Self::Inquire(request) => write!(f, "inquire #{request}"),
             Self::Survey(number) => write!(f, "survey {number}"),
+            Self::Withdraw(request) => write!(f, "withdraw #{request}"),
             Self::Post(post) => write!(f, "post #{} to {} {} bytes", post.request, Whom(post.to), post.bytes.len()),
             Self::Ask(ask) => write!(f, "ask #{} {} bytes", ask.request, ask.bytes.len()),
             Self::Command(command) => {
@@ -116,6 +117,7 @@ impl fmt::Display for ToMember {
             Self::Interrupted(request) => write!(f, "interrupted #{request}"),
             Self::Locks(rows) => write!(f, "locks {}", rows.len()),
             Self::Surveyed(number) => write!(f, "surveyed {number}"),
+            Self::Withdrawn(request) => write!(f, "withdrawn #{request}"),
             Self::Base(token) => write!(f, "base {token}"),
             Self::Message(from, bytes) => write!(f, "message from {from} {} bytes", bytes.len()),
             Self::Delivered(request, count) => write!(f, "delivered #{request} to {count}"),

@@ -31,6 +31,7 @@ pub(super) mod to_supervisor {
     pub(in crate::wire) const ASK: u8 = 24;
     pub(in crate::wire) const COMMAND: u8 = 25;
     pub(in crate::wire) const ABANDON: u8 = 26;
+    pub(in crate::wire) const WITHDRAW: u8 = 27;
 }
 
 /// What the supervisor says.
@@ -69,4 +70,5 @@ pub(super) mod to_member {
     pub(in crate::wire) const COMMAND: u8 = 95;
     pub(in crate::wire) const EVICTED: u8 = 96;
     pub(in crate::wire) const BARRIERS: u8 = 97;
+    pub(in crate::wire) const WITHDRAWN: u8 = 98;
 }

@@ -68,6 +68,8 @@ pub enum ToSupervisor {
     Ask(Ask),
     /// A command for one other or all others.
     Command(Command),
+    /// Takes back an arrival at a barrier, unless it is part of a complete generation already.
+    Withdraw(Request),
 }
 
 /// What the supervisor says to a member or an observer.
@@ -141,6 +143,8 @@ pub enum ToMember {
     Evicted,
     /// The barriers at which members wait, in as many frames as needed, before the `Surveyed` that uses them.
     Barriers(Vec<BarrierRow>),
+    /// An arrival at a barrier was taken back.
+    Withdrawn(Request),
 }
 
 /// An id and the nonce that its owner proves itself by.

@@ -153,7 +153,7 @@
 //!
 //! **8 Acquire**: want. From a member that wants a grant. Grant, Queued or Denied follows, after Queued a Grant.
 //!
-//! **9 Cancel**: request. From whoever no longer waits for the request: an Acquire, an Arrive, a Post, an Ask, a Command.
+//! **9 Cancel**: request. From whoever no longer waits for the request: an Acquire, a Post, an Ask, a Command.
 //! No answer; if a Grant crosses it, Decline follows. What has begun by then goes on, and is answered: a message that was
 //! written to anybody, a question that the handler has.
 //!
@@ -190,8 +190,9 @@
 //!
 //! **20 StateEnd**: nothing. From a member that was asked to Fetch: all was said.
 //!
-//! **21 Inquire**: request. From a member that waits and wants to know how it stands. Queued follows, or nothing if the
-//! request does not wait.
+//! **21 Inquire**: request. From a member that waits and wants to know how it stands. Before it is answered the supervisor
+//! asks the kernel whether those in the way live, and ends those that are gone. Grant or Queued follows, or nothing if the
+//! request does not wait, or was never told a place.
 //!
 //! **22 Survey**: u64, which rises with every Survey of an instance. From a member or an observer. Locks\*, Barriers\*, and
 //! Surveyed with the number or a higher one follow, interleaved with other frames: a long answer is written in parts, each
@@ -211,6 +212,10 @@
 //!
 //! **26 Abandon**: request. From a holder that took the grant and ends it in the middle of its work. No answer. Unlike
 //! after a Release, the next owner is told that nobody vouches for what the lock protects.
+//!
+//! **27 Withdraw**: request. From a member that does not want to wait at a barrier any longer, behind the Arrive of the same
+//! connection. Withdrawn follows, or Go if the request is part of a complete generation. One that was not answered is said
+//! again on the next connection, behind the Arrive.
 //!
 //! # From the supervisor
 //!
@@ -256,11 +261,11 @@
 //! **78 Conflict**: request, stamp. To a writer: the key has this version and not the expected one.
 //!
 //! **79 Complete**: as 15. To every waiter of the generation; Go to any of them follows when it was written to all that
-//! have not ended. From then on the wait cannot be given up. It may name requests that have passed or were given up.
+//! have not ended. From then on the wait cannot be given up. It may name requests that have passed.
 //!
 //! **80 Go**: request, bool leader. To a waiter that has had Complete and has said Arrive on this connection: the barrier
-//! lets it pass. At most one of a generation leads: the first in the list, or the next if that one ended or gave up
-//! before any Go was written.
+//! lets it pass. At most one of a generation leads: the first in the list, or the next if that one ended before any Go was
+//! written.
 //!
 //! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate, 2 it stays and leaves the office to a
 //! newer version of the program, then its id, 3 it stays, since it has to refuse an awaited member, then its id and tag; no
@@ -312,6 +317,8 @@
 //!
 //! **97 Barriers**: list barrier. A part of the answer to a Survey: name, u32 parties, u32 missing, list id of the members
 //! that wait there.
+//!
+//! **98 Withdrawn**: request. To a member that said Withdraw: the arrival does not count, and never will.
 //!
 //! # The notice
 //!

@@ -116,7 +116,7 @@ fn the_first_to_arrive_fixes_how_many_are_needed_until_nobody_waits() {
     let refused =
         |told: &[Told]| matches!(told, [Told::Denied(who, _, why)] if *who == B && why.contains("3 parties, not 2"));
     assert!(refused(&barriers.says(key(B, 1), 2)));
-    barriers.cancel(A, Request::new(1));
+    assert!(barriers.withdraw(A, Request::new(1)));
     assert_eq!(barriers.says(key(B, 1), 2), []);
     let other = Arrive { request: Request::new(1), name: Name::new("other").expect("a short name"), parties: 2 };
     barriers.arrive(B, other);
@@ -130,7 +130,7 @@ fn who_gave_up_while_it_was_set_aside_binds_nobody_to_its_number() {
     barriers.says(key(B, 1), 3);
     barriers.readies(A, false);
     assert!(matches!(barriers.says(key(C, 1), 2)[..], [Told::Denied(C, ..)]), "one of them has not gone");
-    barriers.cancel(B, Request::new(1));
+    assert!(barriers.withdraw(B, Request::new(1)));
     // It is back and says nothing of what it has given up.
     barriers.readies(A, true);
     assert_eq!(barriers.says(key(C, 1), 2), []);
@@ -159,7 +159,7 @@ fn one_member_waits_only_so_often() {
     assert_eq!(barriers.hears(), []);
     assert!(matches!(barriers.says(key(A, limit), 2)[..], [Told::Denied(A, ..)]));
     assert_eq!(barriers.says(key(B, limit), 2), [], "another one may");
-    barriers.cancel(A, Request::new(0));
+    assert!(barriers.withdraw(A, Request::new(0)));
     assert!(matches!(barriers.says(key(A, limit), 2)[..], [Told::Complete(..)]), "one was given up");
 }
 
@@ -198,19 +198,38 @@ fn who_was_not_written_that_it_is_complete_holds_the_others_back_until_it_is_bac
 }
 
 #[test]
-fn who_ends_or_gives_up_holds_nobody_back_and_leaves_the_lead_to_the_next() {
-    let ends: [fn(&mut Barriers); 2] = [|b| b.end(A), |b| b.cancel(A, Request::new(1))];
-    for end in ends {
-        let mut barriers = open();
-        for id in [A, B, C] {
-            barriers.says(key(id, 1), 3);
-        }
-        barriers.notes(B, stamp(5, 1));
-        barriers.notes(C, stamp(5, 1));
-        end(&mut barriers);
-        assert_eq!(barriers.hears(), [go(key(B, 1), true), go(key(C, 1), false)]);
-        assert_eq!(barriers.meeting(), 0);
+fn who_ends_holds_nobody_back_and_leaves_the_lead_to_the_next() {
+    let mut barriers = open();
+    for id in [A, B, C] {
+        barriers.says(key(id, 1), 3);
     }
+    barriers.notes(B, stamp(5, 1));
+    barriers.notes(C, stamp(5, 1));
+    barriers.end(A);
+    assert_eq!(barriers.hears(), [go(key(B, 1), true), go(key(C, 1), false)]);
+    assert_eq!(barriers.meeting(), 0);
+}
+
+#[test]
+fn what_is_complete_is_not_taken_back_and_everything_else_is() {
+    let mut barriers = open();
+    barriers.says(key(A, 1), 2);
+    assert!(barriers.withdraw(A, Request::new(1)));
+    assert_eq!(barriers.says(key(B, 1), 2), [], "it does not count any more");
+    barriers.says(key(A, 2), 2);
+    assert!(!barriers.withdraw(A, Request::new(2)) && !barriers.withdraw(B, Request::new(1)));
+    barriers.notes(A, stamp(5, 1));
+    assert_eq!(barriers.notes(B, stamp(5, 1)), [go(key(A, 2), false), go(key(B, 1), true)]);
+    assert!(barriers.withdraw(A, Request::new(2)), "it was let go, and nothing is left to be taken back");
+
+    // Before the reign is open, what somebody has brought is complete.
+    let mut barriers = closed();
+    barriers.says(key(A, 1), 2);
+    barriers.says(key(B, 1), 3);
+    barriers.bring(C, vec![generation(stamp(4, 7), &[key(A, 1), key(C, 1)])]);
+    assert!(!barriers.withdraw(A, Request::new(1)) && barriers.withdraw(B, Request::new(1)));
+    barriers.open(Epoch::new(5));
+    assert_eq!(barriers.hears(), [complete(&[A], stamp(4, 7), &[key(A, 1), key(C, 1)])]);
 }
 
 #[test]

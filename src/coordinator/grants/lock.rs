@@ -312,6 +312,42 @@ impl Lock {
         u32::try_from(self.queue.range(..place).count()).unwrap_or(u32::MAX)
     }
 
+    /// Who keeps this waiter from being granted; see [`Grants::in_the_way`](super::Grants::in_the_way).
+    pub(super) fn in_the_way(
+        &self,
+        place: Place,
+        lives: impl Fn(InstanceId) -> bool,
+        most: usize,
+    ) -> Option<BTreeSet<InstanceId>> {
+        let mode = self.waiting(place)?.mode;
+        let is_in_the_way = |other: &(InstanceId, Mode)| (mode, other.1) != (Mode::Shared, Mode::Shared);
+        let mut holders = self.holders.iter().map(|(key, holding)| (key.0, holding.mode)).filter(is_in_the_way);
+        let ahead = self.ready.range(..place).filter_map(|ahead| self.waiting(*ahead));
+        let mut ahead = ahead.map(|waiting| (waiting.key.0, waiting.mode)).filter(is_in_the_way);
+        // What is left when everyone who lives has what it wants; a lock has room for nobody else.
+        let mut room = match self.shape {
+            Shape::Semaphore { limit } => u64::from(limit).checked_sub(permits(mode)),
+            Shape::Lock => Some(0),
+        };
+        for others in [&mut holders as &mut dyn Iterator<Item = _>, &mut ahead] {
+            let mut unknown = BTreeSet::new();
+            for (who, mode) in others {
+                if lives(who) {
+                    room = room.and_then(|room| room.checked_sub(permits(mode).max(1)));
+                } else if unknown.len() < most {
+                    unknown.insert(who);
+                }
+                if room.is_none() {
+                    return Some(BTreeSet::new());
+                }
+            }
+            if !unknown.is_empty() {
+                return Some(unknown);
+            }
+        }
+        Some(BTreeSet::new())
+    }
+
     /// Changes the limit of a semaphore. What waits for more than that is still to be denied.
     pub(super) const fn resize(&mut self, to: u32) {
         if let Shape::Semaphore { limit } = &mut self.shape {

@@ -1,6 +1,6 @@
 //! What the registry, tests and the simulation may see. Changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::lock::{Lock, Place};
@@ -88,6 +88,22 @@ impl Grants {
                 Place::Untold(_) => None,
             },
         })
+    }
+
+    /// Who keeps this request of `from` from being granted: at most so many of those of whom `lives` does not know. None, if
+    /// those who live suffice for that. `None` if the request does not wait, or was never told a place.
+    ///
+    /// First those who hold, then those who wait ahead: where the holder lives, nobody has to look at a thousand waiters.
+    pub fn in_the_way(
+        &self,
+        from: InstanceId,
+        request: Request,
+        lives: impl Fn(InstanceId) -> bool,
+        most: usize,
+    ) -> Option<BTreeSet<InstanceId>> {
+        let live = self.live.get(&(from, request)).filter(|_| self.phase == Phase::Open)?;
+        let place = live.place.filter(|place| matches!(place, Place::Told(..)))?;
+        self.locks.get(&live.name)?.in_the_way(place, lives, most)
     }
 
     /// What the instance holds.

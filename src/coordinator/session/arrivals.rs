@@ -1,7 +1,12 @@
 //! What this instance waits for at barriers.
 //!
-//! An arrival enters the table when it is made and stays until it may pass, is given up or refused, whoever reigns
+//! An arrival enters the table when it is made and stays until it may pass, is taken back or refused, whoever reigns
 //! meanwhile. It is said once on every connection, when the instance is part of an open reign.
+//!
+//! Whoever does not want to wait any longer asks for the arrival to be taken back, and it stands until the supervisor has
+//! said that it was: it may have been counted already, and then the others pass. If there is no answer before the connection
+//! ends, arrival and withdrawal are said again on the next one. That goes on also when the caller has given up waiting for
+//! the answer, which then means nothing to anybody.
 //!
 //! `Complete` decides the wait: from then on the others may pass, so that it cannot be given up any more, and the
 //! generation is brought along to every supervisor until `Go` comes. That holds also across a forfeit. Unlike a lock,
@@ -10,7 +15,7 @@
 //! others would wait for it. So it brings the generation under its new id, and passes when the supervisor has told
 //! them. An arrival that was not completed is made anew under the new id: nobody has passed because of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Effect, Misplaced, Notice, Session};
 use crate::ident::{InstanceId, Name, Request, Stamp};
@@ -22,8 +27,6 @@ pub(super) struct Arrivals {
     waiting: BTreeMap<Request, Arrival>,
     /// The generations in which one of them is complete.
     completed: BTreeMap<Stamp, Generation>,
-    /// What was given up, until it is certain that the supervisor has heard so: by then it may have let it pass.
-    given_up: BTreeSet<Request>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,10 @@ struct Arrival {
     name: Name,
     parties: u32,
     completed: Option<Stamp>,
+    /// A supervisor may have heard of it.
+    said: bool,
+    /// It is to be taken back.
+    withdrawn: bool,
 }
 
 impl Arrivals {
@@ -58,48 +65,51 @@ impl Arrivals {
     }
 }
 
-/// What became of giving up; see [`Session::give_up`].
+/// What becomes of an arrival that is to be taken back; see [`Session::withdraw`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GiveUp {
-    /// The wait is over, and this is to be written, if anything.
-    Done(Option<ToSupervisor>),
-    /// The barrier lets it pass: [`Notice::Passed`] will come, or has.
-    TooLate,
+pub enum Withdrawal {
+    /// It is over: no supervisor has heard of it.
+    Done,
+    /// [`Notice::Withdrawn`] or [`Notice::Passed`] will come, and this is to be written, if anything.
+    Asked(Option<ToSupervisor>),
+    /// It is complete, and [`Notice::Passed`] will come; or the answer has come already.
+    Decided,
 }
 
 impl Session {
     /// Waits at a barrier for so many: enters it into the table and says what to write, if there is anybody to write to.
     pub fn arrive(&mut self, name: Name, parties: u32) -> (Request, Option<ToSupervisor>) {
         let request = self.next_request();
-        self.arrivals.waiting.insert(request, Arrival { name: name.clone(), parties, completed: None });
+        let arrival =
+            Arrival { name: name.clone(), parties, completed: None, said: self.is_settled(), withdrawn: false };
+        self.arrivals.waiting.insert(request, arrival);
         // What is not said now is said when the instance is part of a reign: once on every connection.
         let frame = ToSupervisor::Arrive(Arrive { request, name, parties });
         (request, self.is_settled().then_some(frame))
     }
 
-    /// Gives up waiting at a barrier, unless that was decided already.
-    ///
-    /// If the barrier is completed at this moment, the others pass all the same: this one had arrived. If it was let go
-    /// before the supervisor has heard of it, [`Notice::Passed`] still comes, until [`Session::forget_arrival`]: it may be
-    /// the one that leads.
-    pub fn give_up(&mut self, request: Request) -> GiveUp {
-        match self.arrivals.waiting.get(&request) {
-            Some(Arrival { completed: None, .. }) => {
+    /// Does not want to wait at a barrier any longer, unless that was decided already. Until it is answered the arrival
+    /// stands.
+    pub fn withdraw(&mut self, request: Request) -> Withdrawal {
+        let settled = self.is_settled();
+        match self.arrivals.waiting.get_mut(&request) {
+            None | Some(Arrival { completed: Some(_), .. }) => return Withdrawal::Decided,
+            Some(Arrival { said: false, .. }) => {
                 self.arrivals.remove(request);
-                // On a connection on which the arrival was not said, silence takes it back.
-                let frame = self.is_settled().then_some(ToSupervisor::Cancel(request));
-                if frame.is_some() {
-                    self.arrivals.given_up.insert(request);
-                }
-                GiveUp::Done(frame)
+                return Withdrawal::Done;
             }
-            Some(_) | None => GiveUp::TooLate,
+            Some(arrival) => arrival.withdrawn = true,
         }
+        if !self.rules.withdrawals_are_awaited {
+            self.arrivals.remove(request);
+        }
+        Withdrawal::Asked(settled.then_some(ToSupervisor::Withdraw(request)))
     }
 
-    /// Whoever gave this up waits no more to hear what became of it.
-    pub fn forget_arrival(&mut self, request: Request) {
-        self.arrivals.given_up.remove(&request);
+    /// Whether this arrival is to be taken back.
+    #[cfg(test)]
+    pub(crate) fn is_withdrawn(&self, request: Request) -> bool {
+        self.arrivals.waiting.get(&request).is_some_and(|arrival| arrival.withdrawn)
     }
 
     /// What it waits for at barriers, and whether that is decided.
@@ -115,7 +125,7 @@ impl Session {
         }
         let mut waits = false;
         for request in mine {
-            // What is not there was given up while the frame travelled, or has passed in an earlier reign.
+            // What is not there has passed in an earlier reign.
             if let Some(arrival) = self.arrivals.waiting.get_mut(&request)
                 && arrival.name == generation.name
                 && arrival.completed.is_none_or(|number| number == generation.number)
@@ -138,10 +148,23 @@ impl Session {
                 self.arrivals.remove(request);
                 effects.push(Effect::Tell(Notice::Passed(request, leads)));
             }
-            None if self.arrivals.given_up.remove(&request) => {
-                effects.push(Effect::Tell(Notice::Passed(request, leads)));
+            // It has passed in an earlier reign.
+            None => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn taken_back(&mut self, request: Request, effects: &mut Vec<Effect>) -> Result<(), Misplaced> {
+        let settled = self.is_settled();
+        match self.arrivals.waiting.get(&request) {
+            Some(arrival) if !arrival.withdrawn || arrival.completed.is_some() || !settled => {
+                return Err(Misplaced("withdrawal of an arrival that stands"));
             }
-            // It was given up while the frame travelled, and nobody waits for that any more.
+            Some(_) => {
+                self.arrivals.remove(request);
+                effects.push(Effect::Tell(Notice::Withdrawn(request)));
+            }
+            // The other answer came first.
             None => {}
         }
         Ok(())
@@ -152,11 +175,15 @@ impl Session {
     }
 
     /// The instance is part of an open reign: it says everything that it waits for.
-    pub(super) fn arrive_again(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.arrivals.waiting.iter().map(|(request, Arrival { name, parties, .. })| {
-            let arrive = Arrive { request: *request, name: name.clone(), parties: *parties };
-            Effect::Send(ToSupervisor::Arrive(arrive))
-        }));
+    pub(super) fn arrive_again(&mut self, effects: &mut Vec<Effect>) {
+        for (request, arrival) in &mut self.arrivals.waiting {
+            arrival.said = true;
+            let arrive = Arrive { request: *request, name: arrival.name.clone(), parties: arrival.parties };
+            effects.push(Effect::Send(ToSupervisor::Arrive(arrive)));
+            if arrival.withdrawn && arrival.completed.is_none() {
+                effects.push(Effect::Send(ToSupervisor::Withdraw(*request)));
+            }
+        }
     }
 }
 
@@ -236,7 +263,7 @@ mod tests {
         let effects = session.receive(ToMember::Go(request, true));
         assert_eq!(effects, Ok(vec![Effect::Tell(Notice::Passed(request, true))]));
         assert_eq!(session.arrivals, Arrivals::default());
-        assert_eq!(session.give_up(request), GiveUp::TooLate);
+        assert_eq!(session.withdraw(request), Withdrawal::Decided);
     }
 
     #[test]
@@ -258,30 +285,58 @@ mod tests {
     }
 
     #[test]
-    fn it_can_be_given_up_until_it_is_complete() {
+    fn it_is_taken_back_when_the_supervisor_says_so_and_stands_until_then() {
         let mut session = member();
         let (request, _) = session.arrive(name(), 2);
-        assert_eq!(session.give_up(request), GiveUp::Done(Some(ToSupervisor::Cancel(request))));
-        // These cross the cancel, and this one is to lead.
-        assert_eq!(session.receive(ToMember::Complete(complete(ME, request))), Ok(Vec::new()));
+        let withdraw = ToSupervisor::Withdraw(request);
+        assert_eq!(session.withdraw(request), Withdrawal::Asked(Some(withdraw.clone())));
+        assert_eq!(session.arrivals().collect::<Vec<_>>(), [(request, false)]);
+        session.disconnected();
+        assert_eq!(session.withdraw(request), Withdrawal::Asked(None), "there is nobody to ask");
+        session.hello();
+        assert!(session.receive(ToMember::Withdrawn(request)).is_err(), "before it is part of a reign");
+        let effects = session.receive(welcome(Some(head()))).expect("it is back");
+        assert_eq!(said(effects), [arrival(request), withdraw]);
+        let effects = session.receive(ToMember::Withdrawn(request));
+        assert_eq!(effects, Ok(vec![Effect::Tell(Notice::Withdrawn(request))]));
+        assert_eq!(session.arrivals, Arrivals::default());
+        assert_eq!(session.receive(ToMember::Withdrawn(request)), Ok(Vec::new()), "once");
+    }
+
+    #[test]
+    fn what_is_complete_is_not_taken_back() {
+        let mut session = member();
+        let (request, _) = session.arrive(name(), 2);
+        session.withdraw(request);
+        // It crosses the withdrawal, and this one is to lead.
+        session.receive(ToMember::Complete(complete(ME, request))).expect("it is complete");
+        assert!(session.receive(ToMember::Withdrawn(request)).is_err(), "others may have passed");
+        session.disconnected();
+        session.hello();
+        let effects = session.receive(welcome(Some(head()))).expect("it is back");
+        assert_eq!(said(effects), [arrival(request)]);
         let effects = session.receive(ToMember::Go(request, true));
         assert_eq!(effects, Ok(vec![Effect::Tell(Notice::Passed(request, true))]));
-        assert_eq!(session.arrivals, Arrivals::default(), "and leave nothing");
-
-        let (request, _) = session.arrive(name(), 2);
-        session.give_up(request);
-        session.forget_arrival(request);
-        assert_eq!(session.receive(ToMember::Go(request, true)), Ok(Vec::new()), "nobody wants to know");
-        assert_eq!(session.arrivals, Arrivals::default());
+        assert_eq!(session.receive(ToMember::Withdrawn(request)), Ok(Vec::new()), "the withdrawal came too late");
 
         let (request, _) = session.arrive(name(), 2);
         session.receive(ToMember::Complete(complete(ME, request))).expect("it is complete");
-        assert_eq!(session.give_up(request), GiveUp::TooLate);
+        assert_eq!(session.withdraw(request), Withdrawal::Decided);
         assert_eq!(session.arrivals().collect::<Vec<_>>(), [(request, true)]);
+    }
 
-        let (request, _) = session.arrive(name(), 2);
+    #[test]
+    fn what_no_supervisor_has_heard_of_is_given_up_at_once() {
+        let mut session = member();
         session.disconnected();
-        assert_eq!(session.give_up(request), GiveUp::Done(None), "it is said to nobody again");
+        let (request, frame) = session.arrive(name(), 2);
+        assert_eq!((frame, session.withdraw(request)), (None, Withdrawal::Done));
+        assert_eq!(session.arrivals, Arrivals::default());
+        session.hello();
+        assert_eq!(said(session.receive(welcome(Some(head()))).expect("it is back")), []);
+        // What nobody has asked for is not taken back.
+        let (request, _) = session.arrive(name(), 2);
+        assert!(session.receive(ToMember::Withdrawn(request)).is_err());
     }
 
     #[test]

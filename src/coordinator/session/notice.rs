@@ -54,6 +54,8 @@ pub enum Notice {
     Interrupted(Request),
     /// The barrier lets the request pass, and whether it is the leader.
     Passed(Request, bool),
+    /// An arrival at a barrier was taken back.
+    Withdrawn(Request),
     /// Who holds what and who waits for it, as asked for.
     Surveyed(u64, Arc<Survey>),
     /// Everything was forfeited by silence beyond the limit.

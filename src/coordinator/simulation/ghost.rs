@@ -6,6 +6,7 @@ use super::super::session::{Claim, Hold, Notice};
 use super::super::supervisor::Supervisor;
 use super::Clock;
 use super::control;
+use super::inquiries::Questions;
 use super::meetings::Meetings;
 use super::state;
 use super::world::{Instance, World, lock_name, lock_of, owner};
@@ -20,6 +21,7 @@ pub(super) struct Ghost {
     pub(super) state: state::Seen,
     pub(super) meetings: Meetings,
     pub(super) control: control::Seen,
+    pub(super) questions: Questions,
     /// With which view each id became a member.
     born: BTreeMap<InstanceId, Stamp>,
     /// Ids that a supervisor has given up.
@@ -89,6 +91,7 @@ impl Ghost {
             state: state::Seen::new(slots),
             meetings: Meetings::default(),
             control: control::Seen::new(slots),
+            questions: Questions::new(),
             born: BTreeMap::new(),
             given_up: BTreeSet::new(),
             notified: BTreeSet::new(),
@@ -187,6 +190,7 @@ impl World {
                 }
             }
             Notice::Passed(request, leads) => self.ghost_passed(i, request, leads),
+            Notice::Withdrawn(request) => self.ghost_timed_out(i, request),
             Notice::Denied(request, _) if self.ghost.control.was_denied(i, request) => {}
             Notice::Denied(request, why) => self.fail(format!("DENIED: {request} of {i}: {why}")),
             Notice::Forfeited => self.ghost_excuse_waits(i),

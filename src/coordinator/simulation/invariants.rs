@@ -126,6 +126,9 @@ impl World {
         if let Some(bad) = self.control_unrest(supervisor) {
             return Some(bad);
         }
+        if let Some(bad) = self.unanswered() {
+            return Some(bad);
+        }
         if let Some(bad) = self.state_unrest(supervisor) {
             return Some(bad);
         }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::session::GiveUp;
+use super::super::session::Withdrawal;
 use super::super::supervisor::Supervisor;
 use super::walk::{explain, shrink, walk};
 use super::world::{World, owner};
 use super::{Config, Fault, Rules, explore};
 use crate::ident::{Name, Request, Stamp};
-use crate::wire::message::{Generation, ToSupervisor};
+use crate::wire::message::Generation;
 
 /// One wait of one instance, whatever its id: requests are numbered for its whole life.
 type Wait = (usize, Request);
@@ -59,12 +59,45 @@ impl World {
     }
 
     pub(super) fn time_out(&mut self, i: u8) {
-        let Some((request, _)) = self.at(i).session.arrivals().next() else { return };
-        if let GiveUp::Done(frame) = self.at(i).session.give_up(request) {
-            if let Some((_, end)) = self.ghost.meetings.waits.get_mut(&(i.into(), request)) {
-                *end = End::GaveUp;
-            }
+        let Some(request) = self.patient(i) else { return };
+        let withdrawal = self.at(i).session.withdraw(request);
+        if self.at(i).session.arrivals().all(|(waits, _)| waits != request) {
+            self.ghost_timed_out(i, request);
+        }
+        if let Withdrawal::Asked(frame) = withdrawal {
             self.say(i, frame);
+        }
+    }
+
+    /// The wait that has lasted longest of those that are not decided, and are not to be taken back.
+    pub(super) fn patient(&self, i: u8) -> Option<Request> {
+        let session = &self.instances[usize::from(i)].session;
+        session
+            .arrivals()
+            .find(|(request, decided)| !decided && !session.is_withdrawn(*request))
+            .map(|(request, _)| request)
+    }
+
+    /// A call returns because its time has passed.
+    pub(super) fn ghost_timed_out(&mut self, i: u8, request: Request) {
+        let wait = (usize::from(i), request);
+        if let Some((_, end)) = self.ghost.meetings.waits.get_mut(&wait) {
+            *end = End::GaveUp;
+        }
+        self.all_or_none(wait);
+    }
+
+    /// Nobody has passed without one whose call says that its time has passed.
+    fn all_or_none(&mut self, wait: Wait) {
+        let waits = &self.ghost.meetings.waits;
+        let gave_up = |wait: &&Wait| waits.get(wait).is_some_and(|(_, end)| *end == End::GaveUp);
+        let parted = |seen: &&Seen| {
+            seen.waiters.contains(&wait)
+                && !seen.passed.is_empty()
+                && seen.waiters.difference(&seen.excused).any(|wait| gave_up(&wait))
+        };
+        if let Some(seen) = self.ghost.meetings.generations.values().find(parted) {
+            self.fail(format!("PASSED WITHOUT: one of {seen:?}, of which {wait:?} is another"));
         }
     }
 
@@ -95,8 +128,8 @@ impl World {
             let instance = &self.instances[wait.0];
             let pipe = self.current(wait.0 as u8).map(|k| &self.pipes[k]);
             let connected = pipe.is_some_and(|pipe| supervisor.behind(pipe.link) == Some(*id));
-            let crossed = pipe.is_some_and(|pipe| pipe.up.contains(&ToSupervisor::Cancel(*request)));
-            if connected && !crossed && !instance.session.arrivals().any(|(waits, _)| waits == *request) {
+            let waits = self.config.rules.withdrawals_are_awaited;
+            if connected && waits && !instance.session.arrivals().any(|(waits, _)| waits == *request) {
                 self.fail(format!("COUNTED NOBODY: {wait:?} of {generation:?}"));
             }
         }
@@ -128,6 +161,7 @@ impl World {
         if let Some(bad) = bad {
             self.fail(bad);
         }
+        self.all_or_none(wait);
     }
 
     /// It was over a limit: what it does not know to be complete begins anew.
@@ -150,6 +184,9 @@ impl World {
             for (request, decided) in instance.session.arrivals() {
                 if decided {
                     return Some(format!("HELD BACK: {i} may pass with {request} and is not let go"));
+                }
+                if instance.session.is_withdrawn(request) {
+                    return Some(format!("NO ANSWER: {i} has asked for {request} to be taken back"));
                 }
                 pending.insert((instance.session.id(), request));
             }
@@ -242,6 +279,17 @@ fn is_needed(off: fn(&mut Rules), sort: &str) {
 #[test]
 fn finding_28_somebody_passes_before_all_can_know_it() {
     is_needed(|rules| rules.complete_before_go = false, "LEFT BEHIND");
+}
+
+#[test]
+fn a_call_returns_before_it_is_known_whether_it_counts() {
+    is_needed(|rules| rules.withdrawals_are_awaited = false, "PASSED WITHOUT");
+}
+
+#[test]
+fn calls_of_which_every_other_times_out_pass_together_or_not_at_all() {
+    let config = Config { callers: 2, arrives: 12, length: 160, capacity: 2, ..BARRIERS };
+    explore("time-outs", config.with(&[(Fault::TimeOut, 12), (Fault::Stop, 2)]), 60_000);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod copies;
 mod findings;
 mod ghost;
 mod heirs;
+mod inquiries;
 mod invariants;
 mod meetings;
 mod member;
@@ -42,6 +43,8 @@ struct Config {
     permits: bool,
     /// Whether the application takes its grants when it likes, and not at once.
     takes_late: bool,
+    /// Whether calls that wait ask how they stand.
+    inquires: bool,
     /// Who holds lock 0 at the start.
     held: Option<u8>,
     /// How often each instance may ask.
@@ -126,6 +129,7 @@ impl Config {
         shared: false,
         permits: false,
         takes_late: false,
+        inquires: false,
         held: None,
         acquires: 1,
         puts: 0,

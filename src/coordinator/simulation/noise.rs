@@ -136,6 +136,7 @@ fn to_supervisor(chance: &mut Chance) -> ToSupervisor {
         }
         11..14 => ToSupervisor::ClaimsEnd,
         14 | 15 => ToSupervisor::Acquire(want(c)),
+        16 if c.below(3) == 0 => ToSupervisor::Withdraw(request(c)),
         16 => ToSupervisor::Cancel(request(c)),
         17 if c.below(4) == 0 => ToSupervisor::Abandon(request(c)),
         17 => ToSupervisor::Release(request(c)),
@@ -203,6 +204,7 @@ fn to_member(chance: &mut Chance) -> ToMember {
         21 => ToMember::Surveyed(number(c)),
         22 => ToMember::Base(Token::new(number(c))),
         23 | 24 => ToMember::Complete(generation(c)),
+        25 if c.below(3) == 0 => ToMember::Withdrawn(request(c)),
         25 => ToMember::Go(request(c), c.below(2) == 0),
         27 => ToMember::Message(id(c), said(c)),
         28 => ToMember::Delivered(request(c), number(c) as u32),
@@ -231,6 +233,7 @@ fn proper(c: &mut Chance) -> ToSupervisor {
                 | ToSupervisor::Inquire(_)
                 | ToSupervisor::Survey(_)
                 | ToSupervisor::Arrive(_)
+                | ToSupervisor::Withdraw(_)
                 | ToSupervisor::Post(_)
                 | ToSupervisor::Ask(_)
                 | ToSupervisor::Command(_)
@@ -390,7 +393,7 @@ fn a_member_bears_whatever_its_supervisor_says() {
                 3 => drop(session.cancel(request(c))),
                 4 => drop(session.release(request(c))),
                 5 => drop(session.arrive(lock_name(0).name, 2)),
-                6 => drop(session.give_up(request(c))),
+                6 => drop(session.withdraw(request(c))),
                 7 if c.below(4) == 0 => session.rename(id(c), nonce(c)),
                 _ => drop(session.receive(to_member(c))),
             }

@@ -53,6 +53,9 @@ impl World {
             // A peer that does not drain costs no more than a write timeout.
             flushed &= pipe.out.is_empty() || full && self.instances[usize::from(pipe.client)].stopped;
         }
+        if !frozen && instance.look.is_some() {
+            actions.push(Action::Look(i));
+        }
         if frozen && flushed {
             actions.push(Action::Finish(i));
         }
@@ -102,6 +105,9 @@ impl World {
                 actions.push(Action::Stop(i));
             }
             for lock in self.config.locks() {
+                if self.may_inquire(i, lock) {
+                    actions.push(Action::Inquire(i, lock));
+                }
                 match instance.claim(lock) {
                     None if instance.acquired >= self.config.acquires || !self.may_ask(i, lock) => {}
                     None if lock == SEMAPHORE => actions.extend([1, 2].map(|count| Action::Permits(i, count))),
@@ -135,7 +141,7 @@ impl World {
             if self.may_arrive(i) {
                 actions.extend((0..self.config.barriers).map(|barrier| Action::Arrive(i, barrier)));
             }
-            if left(Fault::TimeOut) && instance.session.arrivals().next().is_some_and(|(_, decided)| !decided) {
+            if left(Fault::TimeOut) && self.patient(i).is_some() {
                 actions.push(Action::TimeOut(i));
             }
             if left(Fault::Leave)

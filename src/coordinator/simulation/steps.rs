@@ -65,6 +65,8 @@ impl World {
                 let frame = self.at(i).session.cancel(request);
                 self.say(i, frame);
             }
+            Action::Inquire(i, lock) => self.inquire(i, lock),
+            Action::Look(i) => self.look(i),
             Action::Put(i, key) | Action::PutIf(i, key) | Action::Delete(i, key) => self.put(i, key, action),
             Action::Arrive(i, barrier) => self.arrive(i, barrier),
             Action::TimeOut(i) => self.time_out(i),
@@ -268,6 +270,7 @@ impl World {
     }
 
     pub(super) fn elect_again(&mut self, i: u8) {
+        self.forget_questions(i);
         let instance = self.at(i);
         instance.phase = Phase::Elect;
         for effect in instance.session.disconnected() {
@@ -316,6 +319,7 @@ impl World {
                 }
                 // See `World::yields`.
                 Output::Watch(_) | Output::HandOver(_) => {}
+                Output::Look(ids) => self.at(i).look = Some(ids),
                 Output::Close(link) => {
                     if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.link == link) {
                         pipe.closing = true;
@@ -344,6 +348,9 @@ impl World {
 
     fn put_out(&mut self, i: u8, supervisor: &mut Supervisor, link: LinkId, frame: ToMember) {
         self.state_said(i, supervisor, link, &frame);
+        if let Some(to) = supervisor.behind(link) {
+            self.answered(supervisor, to, &frame);
+        }
         self.control_said(i, supervisor, link, &frame);
         if link == LinkId::LOCAL {
             for answer in self.take(i, frame) {
@@ -474,6 +481,7 @@ impl World {
     pub(super) fn close_office(&mut self, i: u8) {
         self.at(i).supervisor = None;
         self.forget_notices(i);
+        self.at(i).look = None;
         self.ghost.control.end_reign(i);
         if self.port == Some(i) {
             self.port = None;

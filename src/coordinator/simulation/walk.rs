@@ -94,7 +94,7 @@ fn likelihood(action: Action) -> usize {
         Action::Foreign => 10,
         Action::Leave(_) | Action::Resign(_) | Action::FailStop(_) => 5,
         Action::Continue(_) | Action::HandOver(_) | Action::Slice(_) | Action::Cancel(..) | Action::TimeOut(_) => 15,
-        Action::Abandon(..) => 15,
+        Action::Abandon(..) | Action::Inquire(..) => 15,
         Action::Start(_) | Action::Resume(..) => 20,
         Action::Release(..) => 25,
         Action::Post(..) | Action::Ask(_) => 10,

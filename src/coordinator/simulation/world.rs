@@ -55,6 +55,10 @@ pub(super) enum Action {
     /// Ends what it holds in the middle of the work.
     Abandon(u8, u8),
     Cancel(u8, u8),
+    /// Asks how its wait for this lock stands.
+    Inquire(u8, u8),
+    /// The supervisor looks whether those in the way live.
+    Look(u8),
     Put(u8, u8),
     PutIf(u8, u8),
     Delete(u8, u8),
@@ -108,6 +112,8 @@ pub(super) struct Instance {
     pub(super) stopped: bool,
     pub(super) session: Session,
     pub(super) supervisor: Option<Box<Supervisor>>,
+    /// At whom its supervisor is to look.
+    pub(super) look: Option<Vec<InstanceId>>,
     /// The ids under which the kernel shows it, as sockets would.
     pub(super) presence: Option<InstanceId>,
     pub(super) membership: Option<InstanceId>,
@@ -245,6 +251,7 @@ impl World {
             stopped: false,
             session: new_session(&config, id_of(slot, 0)),
             supervisor: None,
+            look: None,
             presence: None,
             membership: None,
             tags: Vec::new(),

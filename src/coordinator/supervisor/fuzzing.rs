@@ -22,6 +22,8 @@ pub(crate) struct Trial {
     questions: Vec<u64>,
     /// Who is being sent a notice.
     notices: Vec<InstanceId>,
+    /// At whom it looks.
+    look: Option<Vec<InstanceId>>,
     pub(crate) done: Done,
 }
 
@@ -67,6 +69,7 @@ impl Trial {
             // One that was never asked.
             questions: vec![0],
             notices: Vec::new(),
+            look: None,
             done: Done::default(),
         }
     }
@@ -110,6 +113,11 @@ impl Trial {
 
     /// What follows from a step; all must be well then.
     pub(crate) fn settle(&mut self, clock: u64) {
+        if let Some(mut ids) = self.look.take() {
+            // Every other time, of every other member.
+            ids.retain(|id| (id.number() + self.connections) % 4 == 1);
+            self.supervisor.looked(&ids);
+        }
         if self.supervisor.is_complete() {
             self.supervisor.close(clock);
             self.done.opened += 1;
@@ -122,6 +130,7 @@ impl Trial {
                     self.done.asked += 1;
                 }
                 Output::Notify { id, .. } => self.notices.push(id),
+                Output::Look(ids) => self.look = Some(ids),
                 Output::Send(_, ToMember::Delivered(..)) => self.done.delivered += 1,
                 Output::Send(_, ToMember::Evicted) => self.done.evicted += 1,
                 _ => {}

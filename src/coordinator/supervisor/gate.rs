@@ -205,7 +205,7 @@ impl Supervisor {
         match frame {
             ToSupervisor::Acquire(want) => self.grants.cancel(id, want.request),
             // It may have been said on an earlier connection.
-            ToSupervisor::Arrive(arrive) => self.barriers.cancel(id, arrive.request),
+            ToSupervisor::Arrive(arrive) => drop(self.barriers.withdraw(id, arrive.request)),
             _ => {}
         }
         self.send(link, ToMember::Denied(lane::request(frame), reason));

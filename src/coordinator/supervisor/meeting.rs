@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::barriers::Told;
 use super::{LinkId, LinkState, Output, Phase, Place, Supervisor};
-use crate::ident::{InstanceId, Stamp};
+use crate::ident::{InstanceId, Request, Stamp};
 use crate::wire::message::{Generation, ToMember};
 
 /// Which `Complete` was written with which frame of a connection, for those that have not reached its kernel yet.
@@ -32,6 +32,16 @@ impl Supervisor {
     fn tell(&mut self, to: InstanceId, what: ToMember) {
         if let Some(link) = self.link_of(to) {
             self.send(link, what);
+        }
+    }
+
+    /// A member does not want to wait at a barrier any longer. If its arrival is part of a complete generation it is let go
+    /// with the others, which is the answer.
+    pub(super) fn withdraw_arrival(&mut self, link: LinkId, id: InstanceId, request: Request) {
+        if self.barriers.withdraw(id, request) {
+            // It may wait for the verdict of the policy.
+            self.withdraw(link, request);
+            self.send(link, ToMember::Withdrawn(request));
         }
     }
 

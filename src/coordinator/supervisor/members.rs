@@ -13,7 +13,6 @@ impl Supervisor {
             ToSupervisor::Cancel(request) => {
                 // All that a member asks for shares the numbers of requests.
                 self.grants.cancel(id, request);
-                self.barriers.cancel(id, request);
                 self.withdraw(link, request);
                 self.cancel_post(link, request);
                 self.asks.cancel(link, request);
@@ -21,7 +20,8 @@ impl Supervisor {
             ToSupervisor::Release(request) => self.grants.release(id, request),
             ToSupervisor::Abandon(request) => self.grants.abandon(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
-            ToSupervisor::Inquire(request) => self.grants.inquire(id, request),
+            ToSupervisor::Inquire(request) => self.inquire(id, request),
+            ToSupervisor::Withdraw(request) => self.withdraw_arrival(link, id, request),
             ToSupervisor::Survey(n) => self.survey(link, n),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
@@ -49,6 +49,7 @@ impl Supervisor {
 
     /// The connection of a member is over. That alone frees nothing.
     pub(super) fn disconnected(&mut self, id: InstanceId, gone: bool) {
+        self.note_end(id);
         let Some(place) = self.registry.get(id).map(|member| member.place) else { return };
         if let Phase::Window(window) = &mut self.phase {
             // What it claimed it will say again; if it cannot, the kernel will show that.
@@ -86,6 +87,7 @@ impl Supervisor {
             // Who was evicted lives: an older hello of it may still lie unread somewhere.
             self.forget_claimant(id);
         }
+        self.note_end(id);
         let Some(member) = self.registry.remove(id) else { return };
         if let Some(link) = member.place.link() {
             self.forget_lane(link);

@@ -128,6 +128,9 @@ impl Supervisor {
             if self.renew_base() {
                 continue;
             }
+            if self.answer_inquiries() {
+                continue;
+            }
             self.answer_surveys();
             if self.acknowledge() || self.write_next() {
                 continue;

@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use super::super::callbacks::Callbacks;
 use super::*;
-use crate::coordinator::session::{GiveUp, Session};
+use crate::coordinator::session::{Session, Withdrawal};
 use crate::ident::{Epoch, InstanceId, Kind, Name, Request, Resource, Stamp, Token};
 use crate::runtime::lock;
 use crate::runtime::presence::Mechanism;
@@ -79,7 +79,7 @@ fn what_is_given_up_while_it_is_said_again_is_not_left_at_the_supervisor() {
                 if !state.session.is_settled() {
                     continue;
                 }
-                let GiveUp::Done(frame) = state.session.give_up(last) else { panic!("nobody else came") };
+                let Withdrawal::Asked(frame) = state.session.withdraw(last) else { panic!("nobody else came") };
                 return shared.submit(state, frame);
             }
         });
@@ -88,7 +88,7 @@ fn what_is_given_up_while_it_is_said_again_is_not_left_at_the_supervisor() {
     let frames = said(&peer, &supervisor);
     let arrived =
         frames.iter().position(|frame| matches!(frame, ToSupervisor::Arrive(arrive) if arrive.request == last));
-    let given_up = frames.iter().position(|frame| *frame == ToSupervisor::Cancel(last));
+    let given_up = frames.iter().position(|frame| *frame == ToSupervisor::Withdraw(last));
     assert!(arrived.is_some() && arrived < given_up, "arrived as {arrived:?}, given up as {given_up:?}");
 }
 

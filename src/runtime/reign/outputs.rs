@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::super::callbacks::{Task, What};
 use super::super::clock;
 use super::super::link::Link;
+use super::super::looks::Look;
 use super::super::outbox::Flushed;
 use super::{Core, Ended, Reign};
 use crate::coordinator::supervisor::{Lack, LinkId, Output, StepDown, Supervisor};
@@ -24,6 +25,8 @@ pub(super) struct Settled {
     pub(super) asked: Vec<Task>,
     /// Which members are to be sent a notice.
     pub(super) notices: Vec<(Notice, Vec<Tag>)>,
+    /// Whether these live is to be looked at.
+    pub(super) look: Option<Look>,
 }
 
 impl Reign {
@@ -32,6 +35,7 @@ impl Reign {
         let mut touched = BTreeSet::new();
         let mut asked = Vec::new();
         let mut notices = Vec::new();
+        let mut look = None;
         loop {
             if core.machine.is_complete() {
                 core.machine.close(clock::nanoseconds());
@@ -105,6 +109,7 @@ impl Reign {
                         asked.push(Task { reign: self.own.clone(), question, entry, what: What::Answer(bytes) });
                     }
                     Output::Notify { id, tags, evicted } => notices.push((Notice { id, evicted }, tags)),
+                    Output::Look(ids) => look = Some(Look { reign: self.own.clone(), ids }),
                     // Nobody has said that the office is left to anybody.
                     Output::HandOver(_) => core.heir_waits.come(),
                 }
@@ -114,7 +119,7 @@ impl Reign {
             self.open();
         }
         let touched = touched.iter().filter_map(|id| core.links.get(id).cloned()).collect();
-        Settled { touched, asked, notices }
+        Settled { touched, asked, notices, look }
     }
 
     fn open(&self) {

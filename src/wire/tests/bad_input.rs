@@ -39,7 +39,7 @@ fn a_body_of_another_length_is_refused_in_every_kind() {
 
 #[test]
 fn a_kind_of_the_other_direction_or_of_none_is_unknown() {
-    for kind in (0..=u8::MAX).filter(|kind| !(1..=26).contains(kind)) {
+    for kind in (0..=u8::MAX).filter(|kind| !(1..=27).contains(kind)) {
         assert_eq!(ToSupervisor::decode(kind, &[]), Err(DecodeError::UnknownKind(kind)));
     }
     for kind in (0..=u8::MAX).filter(|kind| !(64..=97).contains(kind)) {

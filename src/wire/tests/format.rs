@@ -55,8 +55,8 @@ fn kinds_are_numbered_without_gaps_and_not_shared() {
         kinds.dedup();
         kinds
     };
-    assert_eq!(kinds(samples::to_supervisor().iter().map(frame).collect()), (1..=26).collect::<Vec<u8>>());
-    assert_eq!(kinds(samples::to_member().iter().map(frame).collect()), (64..=97).collect::<Vec<u8>>());
+    assert_eq!(kinds(samples::to_supervisor().iter().map(frame).collect()), (1..=27).collect::<Vec<u8>>());
+    assert_eq!(kinds(samples::to_member().iter().map(frame).collect()), (64..=98).collect::<Vec<u8>>());
 }
 
 #[test]

@@ -194,6 +194,7 @@ fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
         request().prop_map(M::Cancel),
         request().prop_map(M::Release),
         request().prop_map(M::Abandon),
+        request().prop_map(M::Withdraw),
         request().prop_map(M::Decline),
         (request(), resource(), option::of(stamp()), option::of(stamp()), value_bytes())
             .prop_map(|(request, key, expected, again, bytes)| M::Put(Put { request, key, expected, again, bytes })),
@@ -281,6 +282,7 @@ fn to_member() -> impl Strategy<Value = ToMember> {
         })),
         (request(), token()).prop_map(|(request, token)| M::Token(request, token)),
         request().prop_map(M::Lost),
+        request().prop_map(M::Withdrawn),
         (request(), text(1024)).prop_map(|(request, reason)| M::Denied(request, reason.into())),
         value().prop_map(M::Value),
         (request(), stamp()).prop_map(|(request, stamp)| M::Stored(request, stamp)),

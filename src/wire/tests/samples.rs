@@ -133,6 +133,7 @@ pub(super) fn to_supervisor() -> Vec<ToSupervisor> {
         M::Command(Command { request: REQUEST, to: Some(OTHER), order: Order::Pause }),
         M::Command(Command { request: REQUEST, to: None, order: Order::Custom([4].into()) }),
         M::Abandon(REQUEST),
+        M::Withdraw(REQUEST),
     ]
 }
 
@@ -197,5 +198,6 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Command(Order::Custom([6].into())),
         M::Evicted,
         M::Barriers(vec![barrier()]),
+        M::Withdrawn(REQUEST),
     ]
 }

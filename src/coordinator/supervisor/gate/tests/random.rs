@@ -90,8 +90,14 @@ impl Run {
                 let can = |what: &What| !matches!(what, What::Put | What::Command);
                 let wanted: Vec<_> = peer.wanted.iter().filter(|(_, what)| can(what)).map(|(n, _)| *n).collect();
                 if let Some(number) = self.dice.pick(&wanted) {
+                    let frame = if peer.wanted[&number] == What::Arrive {
+                        peer.answer(number, Answer::Withdrawn, &mut due);
+                        ToSupervisor::Withdraw(request(number))
+                    } else {
+                        ToSupervisor::Cancel(request(number))
+                    };
                     peer.give_up(number);
-                    self.case.say(link, ToSupervisor::Cancel(request(number)));
+                    self.case.say(link, frame);
                 }
             }
             (Some(link), 9) => {
@@ -213,6 +219,7 @@ impl Run {
                 ToMember::Grant(grant) => (grant.request, Answer::Granted),
                 ToMember::Stored(request, _) => (request, Answer::Stored),
                 ToMember::Undelivered(request) => (request, Answer::Undelivered),
+                ToMember::Withdrawn(request) => (request, Answer::Withdrawn),
                 ToMember::Denied(request, why) if &*why == NO => (request, Answer::Denied),
                 ToMember::Denied(request, _) => (request, Answer::Unhandled),
                 _ => return None,
@@ -303,7 +310,7 @@ fn what_takes_effect_is_what_a_plain_model_says() {
             }
         }
         // All sorts of answers, and with a policy also refusals and verdicts that are too late.
-        assert_eq!(seen.len(), if judges { 6 } else { 4 }, "{seen:?}");
+        assert_eq!(seen.len(), if judges { 7 } else { 5 }, "{seen:?}");
         assert!(seen.values().all(|count| *count > 500), "{seen:?}");
     }
 }

@@ -125,7 +125,9 @@ impl Net {
                     Output::Cast(links, frame) => links.into_iter().for_each(|link| self.put_out(link, frame.clone())),
                     Output::Watch(_) | Output::Close(_) | Output::Cut(_) | Output::StepDown(_) => {}
                     Output::Notify { id, .. } => self.supervisor.notified(id),
-                    Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) => panic!("nobody controls here"),
+                    Output::Judge(..) | Output::Handle(..) | Output::HandOver(_) | Output::Look(_) => {
+                        panic!("nobody controls here")
+                    }
                 }
             }
         }

@@ -55,6 +55,7 @@ pub(super) enum Answer {
     Granted,
     Stored,
     Undelivered,
+    Withdrawn,
     Denied,
     /// By the one who carries it out.
     Unhandled,
