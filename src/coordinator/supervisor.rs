@@ -24,6 +24,7 @@ use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 mod asks;
 mod base;
 mod commands;
+mod ending;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
@@ -153,6 +154,8 @@ pub struct Supervisor {
     asks: asks::Asks,
     stops: commands::Stops,
     scarcity: scarcity::Scarcity,
+    /// The reign is about to end: see [`Supervisor::drain`].
+    draining: bool,
     outputs: Vec<Output>,
 }
 
@@ -229,6 +232,7 @@ impl Supervisor {
             asks: asks::Asks::default(),
             stops: commands::Stops::default(),
             scarcity: scarcity::Scarcity::default(),
+            draining: false,
             outputs: Vec::new(),
         }
     }

@@ -81,6 +81,10 @@ impl World {
             }
             Action::Leave(i) => self.leave(i),
             Action::Resign(i) => self.retire(i, LeaveSort::Resigning),
+            Action::Drain(i) => {
+                self.at(i).draining = true;
+                self.supervise(i, |supervisor| supervisor.drain(false));
+            }
             Action::Finish(i) => self.finish(i),
             Action::Lack(i) => self.lack(i),
             Action::FailStop(i) => self.fail_stop(i),
@@ -128,7 +132,7 @@ impl World {
             Action::Abandon(..) => Fault::Abandon,
             Action::TimeOut(_) => Fault::TimeOut,
             Action::Leave(_) => Fault::Leave,
-            Action::Resign(_) => Fault::Resign,
+            Action::Resign(_) | Action::Drain(_) => Fault::Resign,
             Action::FailStop(_) => Fault::FailStop,
             Action::Lack(_) => Fault::Lack,
             Action::GiveUp(_) => Fault::GiveUp,
@@ -432,6 +436,7 @@ impl World {
 
     pub(super) fn close_office(&mut self, i: u8) {
         self.at(i).supervisor = None;
+        self.at(i).draining = false;
         self.ghost.control.end_reign(i);
         if self.port == Some(i) {
             self.port = None;

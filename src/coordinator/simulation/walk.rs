@@ -90,7 +90,7 @@ fn likelihood(action: Action) -> usize {
     match action {
         Action::Kill(_) | Action::Pause(..) | Action::Judge(_, false) => 6,
         Action::Stop(_) => 8,
-        Action::Leave(_) | Action::Resign(_) | Action::FailStop(_) => 5,
+        Action::Leave(_) | Action::Resign(_) | Action::Drain(_) | Action::FailStop(_) => 5,
         Action::Continue(_) | Action::HandOver(_) | Action::Slice(_) | Action::Cancel(..) | Action::TimeOut(_) => 15,
         Action::Abandon(..) => 15,
         Action::Start(_) | Action::Resume(..) => 20,

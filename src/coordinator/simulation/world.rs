@@ -55,6 +55,8 @@ pub(super) enum Action {
     GiveUp(u8),
     Leave(u8),
     Resign(u8),
+    /// The supervisor begins nothing any more, and will resign.
+    Drain(u8),
     /// The supervisor has written what it could and closes its listener, then its connections.
     Finish(u8),
     /// The supervisor has too little of something, and its window is open.
@@ -107,6 +109,7 @@ pub(super) struct Instance {
     /// Frozen: it closes its listener when everything is written, and then leaves or elects again.
     pub(super) retiring: Option<Retiring>,
     pub(super) must_rename: bool,
+    pub(super) draining: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +218,7 @@ impl World {
             uncalled: false,
             retiring: None,
             must_rename: false,
+            draining: false,
         };
         Self {
             config,
