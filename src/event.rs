@@ -50,7 +50,8 @@ pub enum Event {
         /// What this instance is now.
         role: Role,
     },
-    /// The connection to the supervisor, or the own reign, has ended; the election has begun.
+    /// The connection to the supervisor, or the own reign, has ended; the election has begun. An instance that leaves gets
+    /// no such event: its channel just ends.
     Disconnected {
         /// Who reigned.
         supervisor: InstanceId,

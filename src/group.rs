@@ -204,8 +204,9 @@ impl Group {
     ///
     /// It runs on threads of its own, up to 64 at one time, and may take as long as it likes; what comes meanwhile is
     /// answered beside it, or waits for its turn. Every request reaches a handler at most once. If the handler panics,
-    /// that is [`Error::Failed`] at who asked; if the supervisor ends meanwhile, [`Error::Interrupted`]. If who asked
-    /// has given up or is gone, the answer goes nowhere.
+    /// that is [`Error::Failed`] at who asked; if the supervisor dies meanwhile, [`Error::Interrupted`]. A supervisor that
+    /// [leaves](Instance::leave) or [resigns](Instance::resign) waits for its handlers for a second; requests that they have
+    /// not begun with go to the next supervisor. If who asked has given up or is gone, the answer goes nowhere.
     ///
     /// What it may call is what a [policy](Group::policy) may.
     ///

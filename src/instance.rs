@@ -15,7 +15,7 @@ use crate::office::Office;
 use crate::runtime::calls::Patience;
 use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
-use crate::runtime::reign::Ended;
+use crate::runtime::reign::{Ended, Reign};
 use crate::runtime::shared::{Seat, Shared};
 use crate::state::State;
 use crate::sync::{Barrier, LockStatus, Mutex, Once, RwLock, Semaphore};
@@ -78,7 +78,7 @@ impl Instance {
     /// It holds 1024 events, 16 MiB of messages and commands, and 16 MiB of values; a receiver that lags further behind
     /// misses some and is told how many with [`Event::Missed`], before the next event that it gets. Messages and commands
     /// that come before the first call of this method are kept within the same bounds, and are in the channel that it
-    /// returns. The channel ends when the instance leaves.
+    /// returns. The channel ends when the instance leaves, without a further event.
     ///
     /// ```
     /// use bellwether::{EndReason, Event, Group};
@@ -213,6 +213,9 @@ impl Instance {
     /// Hands the office over and stays as a subordinate. Blocks until every [`Office`] guard of this instance is dropped
     /// and another instance reigns, which takes about a millisecond if the others run.
     ///
+    /// Request handlers that run have a second to answer, as with [`Instance::leave`]; within that, no request or message is
+    /// lost to the change.
+    ///
     /// No instance that runs loses anything it holds. As in every election, one that stands still for longer than the
     /// [window limit](crate::Group::window_limit) of the next supervisor does. An instance of a newer
     /// [version](crate::Group::version) goes first, if there is one and [`Group::succession`](crate::Group::succession) is
@@ -256,13 +259,27 @@ impl Instance {
         let began = Instant::now();
         let shared = self.callable()?;
         let (reign, epoch) = shared.prepare_resignation(began, timeout)?;
-        reign.stop(Ended::Resigned);
+        let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        reign.stop(Ended::Resigned, left.unwrap_or(Reign::DRAIN).min(Reign::DRAIN));
         shared.wait_after(epoch, began, timeout)
     }
 
     /// Leaves the group. What it held is released: a `try_lock` that begins after this call has returned does not find it
     /// held, unless the group is between two supervisors. The others see it end as left (as failed if it leaves during an
-    /// election, when there is nobody to tell). Blocks until all its sockets are closed: if it was the last one, the port is free afterwards. Other clones see [`Error::Left`] from then on.
+    /// election). Other clones see [`Error::Left`] from then on. Dropping the last clone does
+    /// the same.
+    ///
+    /// Blocks until all its sockets are closed: if it was the last one, the port is free afterwards.
+    ///
+    /// - A subordinate also waits, for at most 200 ms, until the supervisor has taken it out of the registry. After that a
+    ///   message to it is [`Error::Unreachable`] at once. Only a supervisor that stands still takes longer, and takes it out
+    ///   when it runs again.
+    /// - The supervisor also waits, for at most a second, for its request handlers that run, so that their answers arrive.
+    ///   A request that takes longer is [`Error::Interrupted`] at its caller. A request or a message that was not begun with
+    ///   goes to the next supervisor. A subordinate that stands still with full buffers takes up to 0.2 seconds more.
+    ///
+    /// The [events](Instance::events) just end: an instance that leaves gets no [`Event::Disconnected`]. A request handler
+    /// that leaves is not waited for, and its own request is [`Error::Failed`].
     pub fn leave(&self) {
         self.handle.leave();
     }
@@ -307,6 +324,7 @@ impl Handle {
         }
         match self.shared.begin_leaving() {
             Some(Seat::Subordinate(peer)) => {
+                let until = Instant::now() + LEAVE;
                 let _ = peer.stream.set_write_timeout(Some(Outbox::WRITE_TIMEOUT));
                 peer.outbox.push(&ToSupervisor::Leave);
                 // With the connection the kernel forgets what it has not sent.
@@ -314,9 +332,11 @@ impl Handle {
                 peer.outbox.finish(&peer.stream);
                 // Gone for the kernel before the connection ends.
                 self.shared.vanish();
+                // The supervisor ends the connection when it has taken the instance out of the registry.
+                self.shared.wait_left(until);
                 let _ = peer.stream.shutdown(std::net::Shutdown::Both);
             }
-            Some(Seat::Supervisor(reign)) => reign.stop(Ended::Left),
+            Some(Seat::Supervisor(reign)) => reign.stop(Ended::Left, Reign::DRAIN),
             Some(Seat::Electing | Seat::Left) | None => {}
         }
         // The lock is held while the thread ends, so that of two who leave at once both wait for it.
@@ -327,6 +347,9 @@ impl Handle {
         }
     }
 }
+
+/// How long an instance that leaves waits until its supervisor has seen that.
+const LEAVE: Duration = Duration::from_millis(200);
 
 impl Drop for Handle {
     fn drop(&mut self) {

@@ -12,9 +12,10 @@ use crate::runtime::calls::Patience;
 
 /// # Messages, requests and commands
 ///
-/// Each is done once or not at all, whatever becomes of the supervisor: none is ever sent a second time. If the
-/// connection to the supervisor ends before the answer has come, the call fails with [`Error::Interrupted`] at once. What
-/// could not be sent yet, because nobody reigned, is sent when the next reign is open.
+/// Each is done once or not at all, whatever becomes of the supervisor. If the supervisor dies before the answer has come,
+/// the call fails with [`Error::Interrupted`] at once. A supervisor that [leaves](Instance::leave) or
+/// [resigns](Instance::resign) answers first what it has begun with; a message or a request that it has not begun with goes
+/// to the next one. So does what could not be sent yet, because nobody reigned.
 ///
 /// Up to 1 MiB of bytes each. Of what one instance sends at the same time, from several threads, about 1 MiB is under way
 /// at a time, and the rest waits its turn.

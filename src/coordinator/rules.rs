@@ -92,6 +92,8 @@ pub struct Rules {
     pub waits_are_judged_again: bool,
     /// Who is paused is passed over.
     pub paused_is_passed_over: bool,
+    /// A supervisor that leaves its office answers first what it has begun: the rest is sent to the next one.
+    pub begun_is_answered: bool,
 }
 
 impl Rules {
@@ -139,5 +141,6 @@ impl Rules {
         verdicts_need_the_request: true,
         waits_are_judged_again: true,
         paused_is_passed_over: true,
+        begun_is_answered: true,
     };
 }

@@ -24,6 +24,7 @@ use crate::wire::{WIRE_VERSION, chunk_entries, chunk_forfeits};
 mod asks;
 mod base;
 mod commands;
+mod ending;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
@@ -187,6 +188,8 @@ pub struct Supervisor {
     /// The time, in nanoseconds since 1970.
     clock: u64,
     scarcity: scarcity::Scarcity,
+    /// The reign is about to end: see [`Supervisor::drain`].
+    draining: bool,
     outputs: Vec<Output>,
 }
 
@@ -277,6 +280,7 @@ impl Supervisor {
             unfit: BTreeSet::new(),
             clock: 0,
             scarcity: scarcity::Scarcity::default(),
+            draining: false,
             outputs: Vec::new(),
         }
     }

@@ -86,16 +86,18 @@ pub(super) enum What {
 
 impl Job for Task {
     fn run(&self) {
-        // What nobody waits for any more needs no answer, and could cost the application some work.
-        let Some(reign) = self.reign.upgrade().filter(|reign| reign.is_wanted(self.question)) else { return };
+        let Some(reign) = self.reign.upgrade() else { return };
         let from = Entry::from_wire(&self.entry, Some(reign.me()));
+        // What nobody waits for any more needs no answer, and could cost the application some work.
         match &self.what {
+            What::Judge(_) if !reign.is_wanted(self.question) => {}
+            What::Answer(_) if !reign.begin(self.question) => {}
             What::Judge(frame) => {
                 let verdict = judge(reign.shared(), &from, frame);
                 reign.step(|machine| machine.judged(self.question, verdict));
             }
             What::Answer(bytes) => {
-                let answer = answer(reign.shared(), &Request { from, bytes: bytes.clone() });
+                let answer = answer(reign.shared(), self.question, &Request { from, bytes: bytes.clone() });
                 reign.step(|machine| machine.handled(self.question, answer));
             }
         }
@@ -141,23 +143,23 @@ impl Job for Task {
 fn judge(shared: &Shared, from: &Entry, frame: &ToSupervisor) -> Result<(), Box<str>> {
     let Some(policy) = &shared.settings.callbacks.policy else { return Ok(()) };
     let Some(operation) = Operation::from_wire(frame) else { return Err("no policy knows this operation".into()) };
-    match inside(shared, || policy(from, &operation)) {
+    match inside(shared, None, || policy(from, &operation)) {
         Verdict::Allow => Ok(()),
         Verdict::Deny(reason) => Err(reason.into()),
     }
 }
 
 /// What the handler says.
-fn answer(shared: &Shared, request: &Request) -> Result<Arc<[u8]>, Box<str>> {
+fn answer(shared: &Shared, question: u64, request: &Request) -> Result<Arc<[u8]>, Box<str>> {
     let Some(handler) = &shared.settings.callbacks.handler else {
         return Err("the supervisor has no request handler".into());
     };
-    Ok(inside(shared, || handler(request)).into())
+    Ok(inside(shared, Some(question), || handler(request)).into())
 }
 
 thread_local! {
-    /// The instance of which this thread runs a callback.
-    static INSIDE: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+    /// The instance of which this thread runs a callback, and the question that its handler answers here.
+    static INSIDE: Cell<(*const Shared, Option<u64>)> = const { Cell::new((ptr::null(), None)) };
 }
 
 impl Shared {
@@ -165,20 +167,26 @@ impl Shared {
     /// supervisor could be waiting for that very callback.
     pub(crate) fn callable(&self) -> Result<&Self, Error> {
         let unforked = self.unforked()?;
-        if ptr::eq(INSIDE.get(), self) { Err(Error::InCallback) } else { Ok(unforked) }
+        if ptr::eq(INSIDE.get().0, self) { Err(Error::InCallback) } else { Ok(unforked) }
+    }
+
+    /// The question that the caller is answering, if it is a handler of this instance.
+    pub(super) fn own_question(&self) -> Option<u64> {
+        let (instance, question) = INSIDE.get();
+        question.filter(|_| ptr::eq(instance, self))
     }
 }
 
 /// Runs a callback of this instance.
-fn inside<T>(shared: &Shared, callback: impl FnOnce() -> T) -> T {
+fn inside<T>(shared: &Shared, question: Option<u64>, callback: impl FnOnce() -> T) -> T {
     /// Also if the callback panics.
     struct Outside;
     impl Drop for Outside {
         fn drop(&mut self) {
-            INSIDE.set(ptr::null());
+            INSIDE.set((ptr::null(), None));
         }
     }
-    INSIDE.set(shared);
+    INSIDE.set((shared, question));
     let _outside = Outside;
     callback()
 }

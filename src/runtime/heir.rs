@@ -66,7 +66,8 @@ fn hand_over(shared: &Shared, reign: &Arc<Reign>) {
         // From here on no guard is given out; one that was meanwhile goes first.
         if shared.begin_resigning() {
             log::debug!("leaving the office to {heir}, which is newer");
-            return reign.end(core, Ended::Resigned);
+            drop(core);
+            return reign.stop(Ended::Resigned, Reign::DRAIN);
         }
     }
 }

@@ -92,6 +92,8 @@ pub(super) struct Core {
     /// Whether somebody does the work that was too much for one input.
     pub(super) has_rest: bool,
     pub(super) ended: Option<Ended>,
+    /// A thread waits until the machine is drained: see [`Reign::drain`].
+    draining: bool,
     /// The last words were written, or could not be: nobody needs the listener and the connections any more.
     closed: bool,
 }
@@ -123,7 +125,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
             log::error!("cannot start a thread: {source}");
             // One that had a seat before tries again; `join` has waited for nothing else.
             shared.hopeless(Error::System { attempted: "start a thread", source });
-            reign.stop(Ended::Lacking);
+            reign.stop(Ended::Lacking, Duration::ZERO);
             None
         }
     };
@@ -192,6 +194,7 @@ impl Reign {
             heir_waits: heir::Waits::Nobody,
             has_rest: false,
             ended: None,
+            draining: false,
             closed: false,
         };
         Self {
@@ -267,6 +270,12 @@ impl Reign {
         core.ended.is_none() && core.machine.is_wanted(question)
     }
 
+    /// Whether the handler is to answer this question; if so, it begins with it.
+    pub(super) fn begin(&self, question: u64) -> bool {
+        let mut core = self.core();
+        core.ended.is_none() && core.machine.begin(question)
+    }
+
     /// Drops what hangs on questions whose answers nobody waits for.
     pub(super) fn keep_wanted<T>(&self, all: &mut VecDeque<T>, question: impl Fn(&T) -> u64) {
         let core = self.core();
@@ -321,8 +330,9 @@ impl Reign {
         let woken = std::mem::replace(&mut core.needs, needs) != needs;
         let heir_came = core.heir_waits.begin();
         let rest_came = !ended && core.machine.is_behind() && !std::mem::replace(&mut core.has_rest, true);
+        let drained = core.draining && core.machine.is_drained();
         drop(core);
-        if woken {
+        if woken || drained {
             self.stirred.notify_all();
         }
         if heir_came {
@@ -425,8 +435,40 @@ impl Reign {
         self.step(|machine| machine.ended(link, gone));
     }
 
-    /// Ends the reign in an orderly way: everyone is told, then the office is closed.
-    pub(crate) fn stop(&self, how: Ended) {
+    /// How long a reign that is to end waits for the handlers that run, and for messages that are on their way.
+    pub(crate) const DRAIN: Duration = Duration::from_secs(1);
+
+    /// Waits until everything that was begun for a member is answered, for at most this long. Nothing is begun meanwhile, and
+    /// what arrives is left to the next supervisor: the reign has to be ended afterwards.
+    pub(super) fn drain(&self, how: Ended, time: Duration) {
+        let until = Instant::now() + time;
+        // A handler that leaves cannot wait for itself.
+        let own = self.shared.own_question();
+        let begun = self.decide(
+            |machine| {
+                if let Some(question) = own {
+                    machine.handled(question, Err("the request handler has left the group".into()));
+                }
+                machine.drain(how == Ended::Left);
+            },
+            |core| core.draining = true,
+        );
+        let Some((touched, ())) = begun else { return };
+        self.flush(touched);
+        let mut core = self.core();
+        while core.ended.is_none() && !core.machine.is_drained() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            core = self.wait(core, Some(left));
+        }
+    }
+
+    /// Ends the reign in an orderly way: what was begun is answered, for at most this long, everyone is told, then the office
+    /// is closed.
+    pub(crate) fn stop(&self, how: Ended, time: Duration) {
+        self.drain(how, time);
         let core = self.core();
         if core.ended.is_none() {
             self.end(core, how);
@@ -435,6 +477,8 @@ impl Reign {
 
     /// The same, for who has the lock already.
     pub(super) fn end(&self, mut core: MutexGuard<'_, Core>, how: Ended) {
+        // Also if it was to resign first, and leaves meanwhile.
+        let how = if self.shared.is_leaving() { Ended::Left } else { how };
         let sort = match (how, core.machine.heir()) {
             (Ended::Left, _) => LeaveSort::Leaving,
             (_, None) => LeaveSort::Resigning,
@@ -476,13 +520,19 @@ impl Reign {
 
     /// Somebody could not be taken in, or looked for, since this process has no more of this; `who`, if that is known.
     pub(super) fn lacks(&self, what: Lack, who: Option<InstanceId>) {
+        let (mut gives_up, mut is_open) = (false, false);
         self.step(|machine| {
-            let gives_up = machine.lacks(who, clock::monotonic());
-            // In an open reign, not while somebody does what only the supervisor does: the next time will do as well.
-            if gives_up && (machine.is_window_open() || self.shared.begin_resigning()) {
+            gives_up = machine.lacks(who, clock::monotonic());
+            is_open = !machine.is_window_open();
+            if gives_up && !is_open {
                 machine.give_up(what);
             }
         });
+        // In an open reign, not while somebody does what only the supervisor does: the next time will do as well.
+        if gives_up && is_open && self.shared.begin_resigning() {
+            self.drain(Ended::Lacking, Self::DRAIN);
+            self.step(|machine| machine.give_up(what));
+        }
     }
 
     pub(super) fn note_crowd(&self) {

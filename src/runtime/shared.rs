@@ -227,7 +227,8 @@ impl Shared {
     /// The connection, or the reign, has ended.
     pub(crate) fn stand_up(&self) {
         let mut state = self.state();
-        let supervisor = state.session.supervisor();
+        // For an instance that leaves no election begins: its events just end.
+        let supervisor = state.session.supervisor().filter(|_| !state.leaving);
         let effects = state.session.disconnected();
         self.carry_out(&mut state, effects);
         if let Some(supervisor) = supervisor {
@@ -355,6 +356,18 @@ impl Shared {
         self.changed.notify_all();
         state.calls.wake_all();
         Some(std::mem::replace(&mut state.seat, Seat::Electing))
+    }
+
+    /// Waits until the instance has left: the supervisor has ended the connection, and its own thread has seen that.
+    pub(crate) fn wait_left(&self, until: Instant) {
+        let mut state = self.state();
+        while !matches!(state.seat, Seat::Left) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
     }
 
     /// Asks the kernel who is there.

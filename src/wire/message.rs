@@ -109,7 +109,8 @@ pub enum ToMember {
     Complete(Generation),
     /// The barrier lets the request pass, and whether it is the leader.
     Go(Request, bool),
-    /// The supervisor leaves its office: what follows is the end of the connection.
+    /// The supervisor leaves its office: what follows is the end of the connection. A message or a question that is not
+    /// answered by now was not begun.
     Leave(LeaveSort),
     /// Asks whether the member still answers.
     Ping(u64),

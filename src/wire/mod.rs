@@ -118,8 +118,9 @@
 //! **Observer.** Hello, Join, ClaimsEnd, and then nothing but Put, Survey, Post, Ask, Command, Cancel, Ping, Pong and Leave.
 //! The answer is that to a newcomer.
 //!
-//! Post, Ask and Command are said once, on a connection that has a view, and never again: what was said and not answered
-//! when the connection ends is done or not.
+//! Post, Ask and Command are said on a connection that has a view. What was said and not answered when the connection ends
+//! is done or not, and is not said again. Only if Leave came first, a Post or an Ask was not begun and is said to the next
+//! supervisor.
 //!
 //! # From the client
 //!
@@ -269,7 +270,8 @@
 //!
 //! **81 Leave**: u8: 0 the supervisor leaves the group, 1 it stays as a subordinate, 2 it stays and leaves the office to a
 //! newer version of the program, then its id, 3 it stays, since it has to refuse an awaited member, then its id and tag; no
-//! supervisor resigns over that membership again. The end of the connection follows. The others give that one 100 ms to bind
+//! supervisor resigns over that membership again. The end of the connection follows. Every Post, Ask and Command that was
+//! begun is answered before; of those whose outcome is unknown with Interrupted. The others give that one 100 ms to bind
 //! the port before they try, unless its presence ends, and no supervisor resigns in its favour again.
 //!
 //! **82 Ping**: u64. To a member of the newest version, before the office is left to it: it is to show that it runs. Pong

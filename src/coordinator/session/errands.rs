@@ -1,10 +1,12 @@
 //! Messages, questions and commands: what this instance sends and has not had an answer to, and what it is sent.
 //!
-//! Each is said once, and never again. When the connection ends, what was said on it and not answered is done or not,
-//! and nobody will find out: it is over at once. What was not said yet waits for the next reign. A command does not: it is
-//! the present supervisor's word, or an observer's to the present supervisor, and is said at once or not at all.
+//! None is ever done twice. When the connection ends, what was said on it and not answered is done or not, and nobody will
+//! find out: it is over at once. A supervisor that leaves its office answers first what it has begun, so that a message or a
+//! question which is unanswered then was not done, and is said again to the next one. What was not said yet waits for the
+//! next reign. A command does not: it is the present supervisor's word, or an observer's to the present supervisor, and is
+//! said at once or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::pace::Pace;
@@ -18,8 +20,9 @@ pub(super) struct Errands {
     /// Messages and questions that were not said yet, with their sizes. While the instance is part of a reign the first
     /// of them has no room.
     unsaid: BTreeMap<Request, (usize, ToSupervisor)>,
-    /// What was said on this connection and somebody waits for.
-    waiting: BTreeSet<Request>,
+    /// What was said on this connection and somebody waits for. A message or a question is kept, to be said again if the
+    /// supervisor leaves its office without having begun with it.
+    waiting: BTreeMap<Request, Option<(usize, ToSupervisor)>>,
     /// Messages and questions that take room on this connection. Commands take none: they must not wait behind messages
     /// to the one that is to be stopped.
     said: Pace,
@@ -40,14 +43,15 @@ impl Errands {
         if !self.said.begin(request, first.get().0) {
             return None;
         }
-        self.waiting.insert(request);
-        Some(first.remove().1)
+        let (size, frame) = first.remove();
+        self.waiting.insert(request, Some((size, frame.clone())));
+        Some(frame)
     }
 
     /// It was answered; says whether somebody waits for the answer.
     fn answered(&mut self, request: Request) -> bool {
         self.said.end(request);
-        self.waiting.remove(&request)
+        self.waiting.remove(&request).is_some()
     }
 }
 
@@ -74,7 +78,7 @@ impl Session {
             return None;
         }
         let request = self.next_request();
-        self.errands.waiting.insert(request);
+        self.errands.waiting.insert(request, None);
         Some((request, ToSupervisor::Command(Command { request, to, order })))
     }
 
@@ -83,7 +87,7 @@ impl Session {
     pub fn forget_errand(&mut self, request: Request) -> Vec<ToSupervisor> {
         self.errands.unsaid.remove(&request);
         let mut frames = Vec::new();
-        if self.errands.waiting.remove(&request) && self.errands.said.holds(request) {
+        if self.errands.waiting.remove(&request).is_some() && self.errands.said.holds(request) {
             // Whoever hears the cancel in time drops it without an answer. Its room is free when that is sure to have
             // been heard, or calls that do not wait long would fill the connection to a supervisor that reads nothing.
             let ping = self.ping();
@@ -96,7 +100,7 @@ impl Session {
 
     /// Messages, questions and commands that wait for an answer, and those that were not even said yet.
     pub fn errands(&self) -> impl Iterator<Item = Request> {
-        self.errands.waiting.iter().chain(self.errands.unsaid.keys()).copied()
+        self.errands.waiting.keys().chain(self.errands.unsaid.keys()).copied()
     }
 
     fn errand(&mut self, request: Request, size: usize, frame: ToSupervisor) -> (Request, Option<ToSupervisor>) {
@@ -114,16 +118,24 @@ impl Session {
         effects.extend(std::iter::from_fn(|| self.say_errand()).map(Effect::Send));
     }
 
-    /// The supervisor leaves its office: what it has not read by then it never will.
+    /// The supervisor leaves its office, and has answered all that it had begun with. The rest is for the next one.
     pub(super) fn hold_errands(&mut self) {
-        self.errands.over = true;
+        let errands = &mut self.errands;
+        errands.over = true;
+        let kept = std::mem::take(&mut errands.waiting).into_iter();
+        for (request, frame) in kept {
+            match frame {
+                Some(frame) => drop(errands.unsaid.insert(request, frame)),
+                None => drop(errands.waiting.insert(request, None)),
+            }
+        }
     }
 
     /// The connection has ended: of what was said on it nobody will learn whether it was done.
     pub(super) fn interrupt_errands(&mut self) -> Vec<Effect> {
         let unsaid = std::mem::take(&mut self.errands.unsaid);
         let over = std::mem::replace(&mut self.errands, Errands { unsaid, ..Errands::default() });
-        over.waiting.into_iter().map(|request| Effect::Tell(Notice::Interrupted(request))).collect()
+        over.waiting.into_keys().map(|request| Effect::Tell(Notice::Interrupted(request))).collect()
     }
 
     /// The answer to a message, a question or a command. One that nobody waits for any more has crossed the cancel.

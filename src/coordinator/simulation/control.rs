@@ -66,8 +66,8 @@ struct Question {
 enum What {
     /// Whether this may be done.
     Judge(Wish),
-    /// What the answer is.
-    Answer(Wish),
+    /// What the answer is, and whether the handler has begun with it.
+    Answer(Wish, bool),
 }
 
 /// The recipient that means everybody.
@@ -162,7 +162,7 @@ impl World {
         for (n, question) in self.ghost.control.open.iter().enumerate().filter(|(_, question)| question.at == i) {
             actions.push(match question.what {
                 What::Judge(_) => Action::Judge(n as u8, true),
-                What::Answer(_) => Action::Answer(n as u8),
+                What::Answer(..) => Action::Answer(n as u8),
             });
         }
     }
@@ -236,7 +236,7 @@ impl World {
         if is_paused(supervisor, who) {
             self.fail(format!("PAUSED GETS: the handler hears {wish:?}"));
         }
-        self.ghost.control.open.push(Question { at, number, what: What::Answer(wish) });
+        self.ghost.control.open.push(Question { at, number, what: What::Answer(wish, false) });
     }
 
     pub(super) fn judge(&mut self, n: u8, allows: bool) {
@@ -255,20 +255,27 @@ impl World {
         self.supervise(at, |supervisor| supervisor.judged(number, verdict));
     }
 
+    /// The handler begins with a question, or answers it.
     pub(super) fn answer(&mut self, n: u8) {
         let Question { at, number, what } = self.ghost.control.open.remove(n.into());
-        let What::Answer(wish) = what else { return };
+        let What::Answer(wish, begun) = what else { return };
+        if begun {
+            let Some(errand) = self.ghost.control.errands.get(&wish) else { return };
+            let bytes: Arc<[u8]> = [wish.0 as u8, errand.number].into();
+            return self.supervise(at, |supervisor| supervisor.handled(number, Ok(bytes)));
+        }
+        let mut begins = false;
+        self.supervise(at, |supervisor| begins = supervisor.begin(number));
         // What nobody waits for the handler does not hear.
-        if !self.is_wanted(at, number) {
+        if !begins {
             return;
         }
         let Some(errand) = self.ghost.control.errands.get_mut(&wish) else { return };
         let (was_heard, is_void) = (std::mem::replace(&mut errand.was_heard, true), errand.is_void);
-        let bytes: Arc<[u8]> = [wish.0 as u8, errand.number].into();
         if was_heard || is_void {
             self.fail(format!("HEARD TWICE: {wish:?}, heard before: {was_heard}, void: {is_void}"));
         }
-        self.supervise(at, |supervisor| supervisor.handled(number, Ok(bytes)));
+        self.ghost.control.open.push(Question { at, number, what: What::Answer(wish, true) });
     }
 
     fn is_wanted(&self, at: u8, number: u64) -> bool {

@@ -30,6 +30,9 @@ impl World {
                     self.yields(i, actions);
                     if instance.retiring.is_none() {
                         self.answers(i, actions);
+                        if instance.draining {
+                            actions.push(Action::Resign(i));
+                        }
                     }
                 }
                 Phase::Off | Phase::Left | Phase::Dead => {}
@@ -159,6 +162,9 @@ impl World {
             {
                 if left(Fault::Resign) && supervisor.is_open() {
                     actions.push(Action::Resign(i));
+                    if self.config.errands > 0 && !instance.draining {
+                        actions.push(Action::Drain(i));
+                    }
                 }
                 if left(Fault::Lack) && supervisor.is_window_open() {
                     actions.push(Action::Lack(i));

@@ -90,6 +90,10 @@ impl World {
             }
             Action::Leave(i) => self.leave(i),
             Action::Resign(i) => self.retire(i, LeaveSort::Resigning),
+            Action::Drain(i) => {
+                self.at(i).draining = true;
+                self.supervise(i, |supervisor| supervisor.drain(false));
+            }
             Action::Finish(i) => self.finish(i),
             Action::Lack(i) => self.lack(i),
             Action::FailStop(i) => self.fail_stop(i),
@@ -139,7 +143,7 @@ impl World {
             Action::Abandon(..) => Fault::Abandon,
             Action::TimeOut(_) => Fault::TimeOut,
             Action::Leave(_) => Fault::Leave,
-            Action::Resign(_) => Fault::Resign,
+            Action::Resign(_) | Action::Drain(_) => Fault::Resign,
             Action::FailStop(_) => Fault::FailStop,
             Action::Lack(_) => Fault::Lack,
             Action::Undelivered(_) => Fault::Undelivered,
@@ -482,6 +486,7 @@ impl World {
         self.at(i).supervisor = None;
         self.forget_notices(i);
         self.at(i).look = None;
+        self.at(i).draining = false;
         self.ghost.control.end_reign(i);
         if self.port == Some(i) {
             self.port = None;

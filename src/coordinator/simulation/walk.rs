@@ -92,7 +92,7 @@ fn likelihood(action: Action) -> usize {
         Action::Stop(_) => 8,
         Action::Intrude(..) => 2,
         Action::Foreign => 10,
-        Action::Leave(_) | Action::Resign(_) | Action::FailStop(_) => 5,
+        Action::Leave(_) | Action::Resign(_) | Action::Drain(_) | Action::FailStop(_) => 5,
         Action::Continue(_) | Action::HandOver(_) | Action::Slice(_) | Action::Cancel(..) | Action::TimeOut(_) => 15,
         Action::Abandon(..) | Action::Inquire(..) => 15,
         Action::Start(_) | Action::Resume(..) => 20,

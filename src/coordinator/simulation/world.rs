@@ -72,6 +72,8 @@ pub(super) enum Action {
     GiveUp(u8),
     Leave(u8),
     Resign(u8),
+    /// The supervisor begins nothing any more, and will resign.
+    Drain(u8),
     /// The supervisor has written what it could and closes its listener, then its connections.
     Finish(u8),
     /// The supervisor has too little of something, and its window is open.
@@ -134,6 +136,7 @@ pub(super) struct Instance {
     pub(super) must_rename: bool,
     /// It has said hello on its present connection.
     pub(super) greeted: bool,
+    pub(super) draining: bool,
     /// Notices that its threads are about to send, and those that they have sent and not reported.
     pub(super) unsent: VecDeque<Notice>,
     pub(super) unreported: VecDeque<InstanceId>,
@@ -267,6 +270,7 @@ impl World {
             greeted: false,
             unsent: VecDeque::new(),
             unreported: VecDeque::new(),
+            draining: false,
         };
         Self {
             config,

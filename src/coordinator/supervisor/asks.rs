@@ -23,6 +23,8 @@ struct Asked {
     link: LinkId,
     request: Request,
     cost: usize,
+    /// The handler runs for it.
+    is_begun: bool,
 }
 
 impl Asks {
@@ -43,6 +45,25 @@ impl Asks {
         for (.., question) in self.askers.range(range).copied().collect::<Vec<_>>() {
             self.remove(question);
         }
+    }
+
+    /// The handler has not begun with these, and never will.
+    pub(super) fn drop_unbegun(&mut self) {
+        let unbegun = self.open.iter().filter(|(_, asked)| !asked.is_begun).map(|(question, _)| *question);
+        for question in unbegun.collect::<Vec<_>>() {
+            self.remove(question);
+        }
+    }
+
+    /// Whether the handler runs for any of them.
+    pub(super) fn is_any_begun(&self) -> bool {
+        self.open.values().any(|asked| asked.is_begun)
+    }
+
+    /// The answers to those that the handler has begun with, when there is no time for its own.
+    pub(super) fn last_answers(&self) -> Vec<(LinkId, ToMember)> {
+        let begun = self.open.values().filter(|asked| asked.is_begun);
+        begun.map(|asked| (asked.link, ToMember::Interrupted(asked.request))).collect()
     }
 
     /// Nobody waits for what this connection asked.
@@ -70,12 +91,17 @@ impl Supervisor {
             Some(entry) => {
                 let question = self.next_question();
                 self.asks.bytes += cost;
-                self.asks.open.insert(question, Asked { link, request: ask.request, cost });
+                self.asks.open.insert(question, Asked { link, request: ask.request, cost, is_begun: false });
                 self.asks.askers.insert((link, ask.request, question));
                 return self.outputs.push(Output::Handle(question, entry, ask.bytes));
             }
         };
         self.send(link, ToMember::Denied(ask.request, denied.into()));
+    }
+
+    /// The handler is to begin with a question. `false`: nobody waits for the answer, and it must not.
+    pub fn begin(&mut self, question: u64) -> bool {
+        self.asks.open.get_mut(&question).map(|asked| asked.is_begun = true).is_some()
     }
 
     /// What the handler says to a question, or why it says nothing: [`super::Output::Handle`]. The answer to a question
@@ -108,7 +134,11 @@ impl Supervisor {
     pub(super) fn check_asks(&self) {
         let asks = &self.asks;
         assert_eq!(asks.open.len(), asks.askers.len(), "a question is not found by who asks");
-        assert_eq!(asks.bytes, asks.open.values().map(|asked| asked.cost).sum(), "questions are counted wrong");
+        assert_eq!(
+            asks.bytes,
+            asks.open.values().map(|asked| asked.cost).sum::<usize>(),
+            "questions are counted wrong"
+        );
         assert!(asks.bytes <= Asks::ROOM, "too many questions wait");
         for (question, asked) in &asks.open {
             assert!(asks.askers.contains(&(asked.link, asked.request, *question)), "a question has another asker");

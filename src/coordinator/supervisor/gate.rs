@@ -75,6 +75,9 @@ impl Supervisor {
 
     /// Nothing keeps this from taking effect any more.
     fn carry_out(&mut self, link: LinkId, id: InstanceId, frame: ToSupervisor) {
+        if self.is_left_to_the_next(&frame) {
+            return;
+        }
         match frame {
             ToSupervisor::Acquire(want) => self.grants.acquire(id, want),
             ToSupervisor::Arrive(arrive) => self.barriers.arrive(id, arrive),

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use super::super::registry::Place;
 use super::super::window::RollCall;
-use super::asks::Asks;
-use super::commands::Stops;
-use super::mail::Mail;
-use super::{LinkId, Output, Phase, Supervisor};
+use super::{Output, Phase, Supervisor};
 use crate::ident::InstanceId;
-use crate::wire::message::{EndReason, LeaveSort, Refusal, ToMember};
+use crate::wire::message::EndReason;
 
 impl Supervisor {
     /// The kernel has answered the roll call, which was asked for after the port was won.
@@ -154,18 +151,5 @@ impl Supervisor {
         }
         self.stop_notified(id);
         self.progress();
-    }
-
-    /// Takes nothing more and tells everyone that the supervisor leaves its office.
-    pub fn freeze(&mut self, sort: LeaveSort) {
-        self.phase = Phase::Frozen;
-        self.mail = Mail::default();
-        self.asks = Asks::default();
-        self.stops = Stops::default();
-        let links: Vec<_> = self.links.keys().copied().filter(|link| *link != LinkId::LOCAL).collect();
-        for link in links {
-            let unfinished = self.is_unfinished(link);
-            self.send(link, if unfinished { ToMember::Refused(Refusal::Leaving) } else { ToMember::Leave(sort) });
-        }
     }
 }

@@ -134,6 +134,34 @@ impl Mail {
         Some(sent.number)
     }
 
+    /// Whether anything has gone out of which it is not known what became of it, or an answer of the handler waits.
+    pub(super) fn is_any_begun(&self) -> bool {
+        self.letters.values().any(|letter| letter.replies_to().is_some() || !letter.is_untouched())
+    }
+
+    /// What senders and askers are told when there is no time to wait for more. Who has sent what nobody has got is told
+    /// nothing.
+    pub(super) fn last_answers(&self) -> Vec<(LinkId, ToMember)> {
+        let mut under_way = BTreeSet::new();
+        let mut answers = Vec::new();
+        for (link, mailbox) in &self.boxes {
+            under_way.extend(mailbox.under_way.iter().map(|sent| sent.number));
+            // An answer that has gone out lies before the last word on this connection; these do not.
+            let waiting = mailbox.waiting.iter().filter_map(|number| self.letters.get(number));
+            answers
+                .extend(waiting.filter_map(Letter::replies_to).map(|request| (*link, ToMember::Interrupted(request))));
+        }
+        for (link, request, number) in &self.senders {
+            let Some(letter) = self.letters.get(number) else { continue };
+            if under_way.contains(number) {
+                answers.push((*link, ToMember::Interrupted(*request)));
+            } else if !letter.is_untouched() {
+                answers.extend(letter.answer());
+            }
+        }
+        answers
+    }
+
     fn drop_if_empty(&mut self, link: LinkId) {
         if self.boxes.get(&link).is_some_and(|mailbox| mailbox.under_way.is_empty() && mailbox.waiting.is_empty()) {
             self.boxes.remove(&link);

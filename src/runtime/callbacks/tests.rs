@@ -69,7 +69,7 @@ fn without_a_policy_all_is_allowed_and_without_a_handler_nothing_answered() {
     let shared = instance(Callbacks::default());
     let ask = ToSupervisor::Ask(Ask { request: Number::new(1), bytes: Arc::from(*b"why?") });
     assert_eq!(judge(&shared, &entry(), &ask), Ok(()));
-    assert!(answer(&shared, &request()).is_err());
+    assert!(answer(&shared, 1, &request()).is_err());
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn only_while_a_callback_runs_its_own_instance_may_not_be_called() {
     let (own, other) = (instance(handler(looks)), instance(Callbacks::default()));
     lock(&called).extend([own.clone(), other]);
     assert!(own.callable().is_ok());
-    assert_eq!(answer(&own, &request()), Ok(Arc::from(*b"ny")));
+    assert_eq!(answer(&own, 1, &request()), Ok(Arc::from(*b"ny")));
     assert!(own.callable().is_ok(), "it is over");
     // The list holds the instance, which holds the callback, which holds the list.
     lock(&called).clear();
@@ -99,6 +99,6 @@ fn only_while_a_callback_runs_its_own_instance_may_not_be_called() {
 #[test]
 fn a_callback_that_panicked_is_over() {
     let shared = instance(handler(|_| panic!("of a test")));
-    assert!(catch_unwind(AssertUnwindSafe(|| answer(&shared, &request()))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| answer(&shared, 1, &request()))).is_err());
     assert!(shared.callable().is_ok());
 }

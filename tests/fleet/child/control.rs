@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether::{Command, Entry, Error, Group, InstanceId, Operation, Request, Verdict};
+use bellwether::{Command, Entry, Error, Group, Instance, InstanceId, Operation, Request, Verdict};
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::values::tell_bytes;
@@ -35,7 +35,7 @@ impl Desk {
     /// what comes of it). What was asked is reported.
     ///
     /// HOW: `echo` answers with the pid and what was asked. What begins with `slow` blocks until `unblock KEY`, what
-    /// begins with `panic` panics, `large` is answered with too much, and `call` tries to take a lock itself.
+    /// begins with `panic` panics, `large` is answered with too much, `call` tries to take a lock itself, and `leave` leaves.
     pub(super) fn control(self: &Arc<Self>, mut group: Group, key: &str, rest: &[String]) -> Group {
         if let Some(rules) = option(rest, "policy") {
             let rules: Vec<Vec<String>> =
@@ -81,6 +81,7 @@ impl Desk {
             text if text.starts_with("panic") => panic("a handler that panics"),
             "large" => return vec![0; 1024 * 1024 + 1],
             "call" => return self.call(key).into_bytes(),
+            "leave" => self.instance(key).iter().for_each(Instance::leave),
             _ => {}
         }
         [format!("{}:", std::process::id()).as_bytes(), &request.bytes].concat()

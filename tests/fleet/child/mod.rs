@@ -98,6 +98,7 @@ pub(super) fn run() {
                     | "visit"
                     | "observe"
                     | "leave"
+                    | "drop"
                     | "resign"
                     | "office"
                     | "pester"

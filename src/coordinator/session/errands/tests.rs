@@ -254,17 +254,20 @@ fn only_who_is_a_member_can_be_evicted() {
 }
 
 #[test]
-fn what_is_to_be_said_to_a_supervisor_that_has_left_its_office_is_said_to_the_next() {
+fn what_a_supervisor_that_has_left_its_office_has_not_answered_is_said_to_the_next() {
     let mut session = member();
     let (first, frame) = session.ask(bytes(1));
     assert!(frame.is_some());
+    let (answered, _) = session.post(None, bytes(1));
+    let (command, _) = session.command(None, Order::Pause).expect("an open reign");
+    hear(&mut session, ToMember::Interrupted(answered));
     hear(&mut session, ToMember::Leave(LeaveSort::Resigning));
     let (second, frame) = session.ask(bytes(2));
     assert_eq!(frame, None);
-    assert_eq!(told(session.disconnected()), [Notice::Interrupted(first)]);
+    assert_eq!(told(session.disconnected()), [Notice::Interrupted(command)], "it is this supervisor's word");
     session.hello();
     hear(&mut session, welcome(None));
-    assert_eq!(said(&hear(&mut session, opened(6))), [second]);
+    assert_eq!(said(&hear(&mut session, opened(6))), [first, second]);
 }
 
 #[test]

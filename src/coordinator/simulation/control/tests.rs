@@ -56,3 +56,8 @@ fn finding_35_a_paused_waiter_is_granted_what_it_waits_for() {
 fn finding_32_the_next_supervisor_grants_what_its_policy_was_not_asked_about() {
     needs(POLICY, |rules| rules.waits_are_judged_again = false, "NOT ASKED");
 }
+
+#[test]
+fn a_supervisor_that_leaves_without_answering_what_it_has_begun_has_it_done_twice() {
+    needs(CONTROL, |rules| rules.begun_is_answered = false, "HEARD TWICE");
+}

@@ -119,6 +119,55 @@ fn large_answers_are_written_a_few_at_a_time() {
 }
 
 #[test]
+fn a_supervisor_that_drains_begins_nothing_and_waits_for_what_was_begun() {
+    let mut office = office();
+    let (first, second) = (ask(&mut office, A, 1, 3), ask(&mut office, A, 2, 3));
+    assert!(office.supervisor.begin(first.expect("a question")));
+    office.supervisor.drain(false);
+    assert!(!office.supervisor.begin(second.expect("a question")), "it is for the next supervisor");
+    assert_eq!(ask(&mut office, B, 1, 3), None);
+    assert!(!office.supervisor.is_drained());
+    office.supervisor.handled(first.expect("a question"), Ok([1].into()));
+    office.take();
+    assert!(!office.supervisor.is_drained(), "the answer is on its way");
+    office.write_all();
+    assert!(office.supervisor.is_drained());
+    assert_eq!(office.told(A), [ToMember::Reply(request(1), [1].into())]);
+}
+
+#[test]
+fn a_supervisor_that_leaves_the_group_does_not_wait_for_what_it_asked_itself() {
+    let mut office = office();
+    let own = ask(&mut office, ME, 1, 3);
+    assert!(office.supervisor.begin(own.expect("a question")));
+    office.supervisor.drain(false);
+    assert!(!office.supervisor.is_drained());
+    office.supervisor.drain(true);
+    assert!(office.supervisor.is_drained());
+}
+
+#[test]
+fn whoever_waits_for_an_answer_that_was_begun_knows_before_the_supervisor_leaves_that_there_is_none() {
+    let mut office = office();
+    let (begun, _) = (ask(&mut office, A, 1, 3), ask(&mut office, A, 2, 3));
+    assert!(office.supervisor.begin(begun.expect("a question")));
+    // Answers that do not go out in time, since others are under way.
+    let large: Vec<_> = (1..=4).map(|number| ask(&mut office, B, number, 3)).collect();
+    for question in large.into_iter().flatten() {
+        assert!(office.supervisor.begin(question));
+        office.supervisor.handled(question, Ok(vec![0; VALUE_LIMIT - 100].into()));
+    }
+    office.supervisor.freeze(LeaveSort::Leaving);
+    office.take();
+    office.write_all();
+    assert_eq!(office.told(A), [ToMember::Interrupted(request(1)), ToMember::Leave(LeaveSort::Leaving)]);
+    let told = office.told(B);
+    let [ToMember::Reply(..), ToMember::Reply(..), rest @ ..] = &told[..] else { panic!("{told:?}") };
+    let interrupted = [3, 4].map(|number| ToMember::Interrupted(request(number)));
+    assert_eq!(rest, [&interrupted[..], &[ToMember::Leave(LeaveSort::Leaving)]].concat());
+}
+
+#[test]
 fn a_supervisor_that_leaves_answers_nothing_more() {
     let mut office = office();
     let question = ask(&mut office, A, 1, 3);

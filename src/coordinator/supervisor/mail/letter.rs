@@ -62,6 +62,14 @@ impl Letter {
         Some((link, answer))
     }
 
+    /// Which question it answers, if it is an answer of the handler.
+    pub(super) const fn replies_to(&self) -> Option<Request> {
+        match self.frame {
+            ToMember::Reply(request, _) => Some(request),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_untouched(&self) -> bool {
         self.waits == self.open && self.reached == 0 && !self.interrupted
     }
