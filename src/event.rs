@@ -120,8 +120,18 @@ pub enum Event {
     /// trusted: that is a fault of the library or of a client that lies. The instance keeps what it holds and goes on, and
     /// leaves the office to others for a while. The log says what was wrong.
     FailStop,
-    /// The receiver was too slow; this many events were dropped before this one. See [`crate::Instance::events`] for how
-    /// much it may lag behind.
+    /// Events are missing here: the receiver was too slow (see [`crate::Instance::events`] for how much it may lag behind),
+    /// or this instance was not connected and its copy of the state goes on at a later write. A receiver that keeps track
+    /// of something reads it again: the [registry](crate::Instance::registry), the [values](crate::State::snapshot).
+    /// Messages and commands that are missing are lost.
+    ///
+    /// It stands in the place of the first event that is missing, so that the last event of all can be this one. The number
+    /// is how many are known to be missing when it is put there: at least one. Those that follow are counted in another
+    /// `Missed` before the next event; then the sum is complete, but for writes to the state of which nobody knows the
+    /// number.
+    ///
+    /// With 0 nothing is missing: from 256 receivers on, each of which may have been dropped, the instance finds out by it
+    /// which of them are left.
     Missed(u64),
 }
 

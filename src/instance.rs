@@ -75,8 +75,8 @@ impl Instance {
 
     /// A channel of everything that happens from now on. Works in `crossbeam::channel::select!`.
     ///
-    /// It holds 1024 events, 16 MiB of messages and commands, and 16 MiB of values; a receiver that lags further behind
-    /// misses some and is told how many with [`Event::Missed`], before the next event that it gets. Messages and commands
+    /// It holds 1024 events, 16 MiB of messages and commands, and 16 MiB of values. A receiver that lags further behind
+    /// misses some, and finds [`Event::Missed`] in their place as soon as it has read what was kept. Messages and commands
     /// that come before the first call of this method are kept within the same bounds, and are in the channel that it
     /// returns. The channel ends when the instance leaves, without a further event.
     ///

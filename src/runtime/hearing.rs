@@ -131,6 +131,7 @@ impl Shared {
                 Event::State { key: name, version: Version::new(version), bytes }
             }
             Notice::Written(_) => return,
+            Notice::Skipped(count) => return self.hub.skip(count),
         };
         self.hub.emit(&event);
     }

@@ -1,6 +1,7 @@
 //! What the thread of an instance and its callers share: the session, the seat, and who is waiting for what.
 
 use std::collections::BTreeMap;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,6 +50,11 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     pub(super) changed: Condvar,
 }
+
+// As in `std`, whose locks can be used after a panic: no lock in here stays poisoned ([`lock`]), and the callbacks of the
+// application run under `catch_unwind`, on threads of their own.
+impl UnwindSafe for Shared {}
+impl RefUnwindSafe for Shared {}
 
 #[derive(Debug)]
 pub(crate) struct State {

@@ -44,6 +44,8 @@ pub enum Notice {
     Lost(Request, Resource, Token),
     /// A request was refused.
     Denied(Request, Box<str>),
+    /// So many writes to the state, at least, have not reached this instance: the values that follow are later ones.
+    Skipped(u64),
     /// A value of the state was written.
     Written(Value),
     /// A write is done.

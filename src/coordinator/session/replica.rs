@@ -55,9 +55,11 @@ impl Replica {
         check(self.values.len() - before.len() + self.parts.len(), size + self.parts_size)
     }
 
-    /// The parts are complete: which values are others now.
-    fn adopt(&mut self, head: &ViewHead) -> Vec<Value> {
-        self.stamp = Stamp { epoch: head.stamp.epoch, n: head.written };
+    /// The parts are complete: which values are others now, and how many writes are known to lie between without having
+    /// left a value.
+    fn adopt(&mut self, head: &ViewHead) -> (Vec<Value>, u64) {
+        let from = std::mem::replace(&mut self.stamp, Stamp { epoch: head.stamp.epoch, n: head.written });
+        let is_first = from == Stamp::default() && self.values.is_empty();
         let mut changed = Vec::new();
         let mut old = if head.whole { std::mem::take(&mut self.values) } else { BTreeMap::new() };
         self.parts_size = 0;
@@ -69,9 +71,35 @@ impl Replica {
             }
         }
         self.size = self.values.values().map(state::cost).sum();
+        let skipped = if is_first { 0 } else { skipped(from, self.stamp, &changed) };
         // Of what the group has forgotten, or never agreed on, nothing is left, not even a version.
         changed.extend(old.into_values().map(|value| Value { version: Stamp::default(), bytes: None, ..value }));
-        changed
+        (changed, skipped)
+    }
+}
+
+/// How many writes lie between two copies without having left a value, if these values are all that differ; at least 1
+/// if it is unknown whether there are any.
+///
+/// A reign numbers its writes, and the last of them is the value of its key until a later reign writes that. So the
+/// numbers of one reign are known as far as it is the last that wrote.
+fn skipped(from: Stamp, to: Stamp, changed: &[Value]) -> u64 {
+    if changed.is_empty() {
+        return 0;
+    }
+    let mut last = BTreeMap::from([(to.epoch, to.n)]);
+    for value in changed {
+        let n = last.entry(value.version.epoch).or_default();
+        *n = value.version.n.max(*n);
+    }
+    // Of the first reign only what came after the old copy.
+    let writes = last.iter().map(|(epoch, n)| if *epoch == from.epoch { n.saturating_sub(from.n) } else { *n });
+    let known = writes.fold(0, u64::saturating_add).saturating_sub(changed.len() as u64);
+    match from {
+        // The old copy has not counted for a while.
+        from if from == Stamp::default() => 1,
+        from if last.iter().all(|(epoch, n)| *epoch == from.epoch || *n == 0) => known,
+        _ => known.max(1),
     }
 }
 
@@ -176,7 +204,10 @@ impl Session {
 
     /// Part of a reign, with its copy of the state: what changed is told, and what was not answered is said again.
     pub(super) fn settle_state(&mut self, head: &ViewHead, effects: &mut Vec<Effect>) {
-        let changed = self.replica.adopt(head);
+        let (changed, skipped) = self.replica.adopt(head);
+        if skipped > 0 {
+            effects.push(Effect::Tell(Notice::Skipped(skipped)));
+        }
         effects.extend(changed.into_iter().map(|value| Effect::Tell(Notice::Written(value))));
         if self.purpose == Purpose::Observer {
             // Its connections are not told apart, so that what it said on the last one may still be done after this.

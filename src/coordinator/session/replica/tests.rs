@@ -118,6 +118,69 @@ fn what_is_lacking_is_added_and_the_whole_replaces() {
     }
 }
 
+/// How many writes the application learns to have been skipped, which must come before the values.
+fn skipped(effects: &[Effect]) -> u64 {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Tell(Notice::Skipped(count)) => Some(Some(*count)),
+        Effect::Tell(Notice::Written(_)) => Some(None),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert!(told.iter().skip(1).all(Option::is_none), "once, and first: {told:?}");
+    told.first().copied().flatten().unwrap_or_default()
+}
+
+#[test]
+fn writes_that_left_no_value_are_told_as_skipped() {
+    let y = |epoch, n| value("y", at(epoch, n));
+    let (x, z) = (|epoch, n| value("x", at(epoch, n)), |epoch, n| value("z", at(epoch, n)));
+    // The member has the writes of reign 5 up to the second, which is that of `x`.
+    for (what, values, view, count) in [
+        ("the same reign, nothing new", vec![], head(5, 2, false), 0),
+        ("the same reign, every write", vec![y(5, 3), z(5, 4)], head(5, 4, false), 0),
+        ("the same reign, a key written often", vec![y(5, 2_584)], head(5, 2_584, false), 2_581),
+        ("the next reign, nothing new", vec![x(5, 2)], head(6, 0, true), 0),
+        ("the next reign, every write of the last", vec![y(5, 3)], head(6, 0, false), 0),
+        ("the next reign, writes of the last", vec![y(5, 9)], head(6, 0, false), 6),
+        ("the next reign, late", vec![y(6, 1)], head(6, 1, false), 1),
+        ("the next reign, late, writes of both", vec![x(5, 5), y(6, 3)], head(6, 3, false), 4),
+        ("a later reign", vec![x(6, 7)], head(7, 0, true), 6),
+    ] {
+        let mut session = member();
+        again(&mut session);
+        for value in values {
+            hear(&mut session, ToMember::Value(value));
+        }
+        assert_eq!(skipped(&hear(&mut session, opened(view))), count, "{what}");
+    }
+}
+
+#[test]
+fn a_newcomer_has_skipped_nothing_and_who_forfeited_does_not_know() {
+    let mut session = session();
+    session.hello();
+    hear(&mut session, ToMember::Value(value("x", at(5, 9))));
+    assert_eq!(skipped(&hear(&mut session, welcome(Some(head(5, 9, true))))), 0);
+
+    // Of a group without values it knows that there were none.
+    let mut session = self::session();
+    session.hello();
+    hear(&mut session, welcome(Some(head(5, 0, true))));
+    again(&mut session);
+    hear(&mut session, ToMember::Value(value("x", at(5, 3))));
+    assert_eq!(skipped(&hear(&mut session, opened(head(5, 3, false)))), 2);
+
+    for (version, count) in [(2, 0), (3, 1)] {
+        let mut session = member();
+        hear(&mut session, ToMember::Forfeited);
+        session.disconnected();
+        session.rename(InstanceId::new(3));
+        session.hello();
+        hear(&mut session, ToMember::Value(value("x", at(5, version))));
+        assert_eq!(skipped(&hear(&mut session, welcome(Some(head(5, 3, true))))), count);
+    }
+}
+
 #[test]
 fn nothing_can_be_added_to_a_copy_that_does_not_count() {
     let mut session = session();
