@@ -18,7 +18,7 @@ use bellwether::ident::{Attempt, Kind, Nonce, Request, Resource, Stamp};
 use bellwether::wire::WIRE_VERSION;
 use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANCE, LIMIT_BEFORE_TRUST};
 use bellwether::wire::message::{Mode, NameSort, ToMember, ToSupervisor, Want};
-use bellwether::{Epoch, Error, Group, InstanceId, Name, PortReason, Refusal};
+use bellwether::{Epoch, Error, Group, InstanceId, Name, PortReason, Refusal, Token};
 use fleet::strangers::{answers, connect, encoded, hello, join, join_from, show};
 use fleet::{Agreed, Fleet, Member, free_port};
 

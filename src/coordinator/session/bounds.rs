@@ -86,7 +86,7 @@ mod tests {
     use super::super::tests::{entry, lock, member, name, profile, welcome};
     use super::*;
     use crate::coordinator::state::State;
-    use crate::ident::{Kind, Name, Request, Resource, Stamp, Tag};
+    use crate::ident::{Kind, Name, Nonce, Request, Resource, Stamp, Tag};
     use crate::wire::message::{Delta, HolderRow, LockRow, Mode, NameSort, ToMember, Value};
 
     /// How often a supervisor may send this before it has broken the protocol.

@@ -17,19 +17,20 @@ use super::world::Action::{
 use super::{Clock, Config, EVERYTHING, Fault};
 
 /// Three members, the second holds the lock; one more may start; everything may happen.
-pub(super) const GROUP: Config = Config { rules: Rules::ALL, slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }.with(&[
-    (Fault::Start, 9),
-    (Fault::Kill, 9),
-    (Fault::Stop, 9),
-    (Fault::Cancel, 9),
-    (Fault::Abandon, 9),
-    (Fault::Leave, 9),
-    (Fault::Resign, 9),
-    (Fault::FailStop, 9),
-    (Fault::GiveUp, 9),
-    (Fault::Limit, 9),
-    (Fault::Undelivered, 9),
-]);
+pub(super) const GROUP: Config = Config { rules: Rules::ALL, slots: 4, held: Some(1), acquires: 9, ..Config::SMALL }
+    .with(&[
+        (Fault::Start, 9),
+        (Fault::Kill, 9),
+        (Fault::Stop, 9),
+        (Fault::Cancel, 9),
+        (Fault::Abandon, 9),
+        (Fault::Leave, 9),
+        (Fault::Resign, 9),
+        (Fault::FailStop, 9),
+        (Fault::GiveUp, 9),
+        (Fault::Limit, 9),
+        (Fault::Undelivered, 9),
+    ]);
 
 /// The rule is needed: without it the schedule ends in this sort of violation, with it in none.
 pub(super) fn needs(config: Config, off: fn(&mut Rules), violation: &str, schedule: impl Fn(&mut Script)) {

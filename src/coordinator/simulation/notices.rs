@@ -3,7 +3,7 @@
 use super::findings::{GROUP, holds, needs};
 use super::script::Script;
 use super::world::Action::{
-    Acquire, Elect, FailStop, Kill, Look, Notified, Notify, Probe, Read, Receive, Slice, Start, Stop,
+    Acquire, Elect, FailStop, Kill, Notified, Notify, Probe, Read, ReadMailbox, Receive, Slice, Start, Stop,
 };
 use super::world::{Action, Phase, World};
 use super::{Config, EVERYTHING, Fault, explore};
@@ -33,12 +33,12 @@ impl World {
             Phase::Supervisor | Phase::Off | Phase::Left | Phase::Dead => false,
         };
         if waits && self.has_notice(i) {
-            actions.push(Action::Look(i));
+            actions.push(Action::ReadMailbox(i));
         }
     }
 
     /// Looks into its mailboxes; says whether a notice was there. Then it has lost everything and comes again as another.
-    pub(super) fn look(&mut self, i: u8) -> bool {
+    pub(super) fn read_mailbox(&mut self, i: u8) -> bool {
         if !self.has_notice(i) {
             return false;
         }
@@ -166,7 +166,7 @@ fn a_member_whose_supervisor_stands_still_looks_while_it_waits() {
         give_one_up(script);
         script.all(&[Action::Continue(1), Receive(1), Elect(1), Notify(2), Stop(2)]);
         assert!(script.world.instances[1].claim(0).is_some(), "the notice came after its hello");
-        assert!(script.act(Look(1)) && script.world.instances[1].claim(0).is_none());
+        assert!(script.act(ReadMailbox(1)) && script.world.instances[1].claim(0).is_none());
     });
     assert_eq!(script.world.instances[1].generation, 1);
 }

@@ -74,6 +74,7 @@ impl Script {
                 }
                 Action::Elect(i)
                 | Action::Greet(i)
+                | Action::ReadMailbox(i)
                 | Action::Look(i)
                 | Action::Notify(i)
                 | Action::Notified(i)

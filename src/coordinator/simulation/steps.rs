@@ -29,7 +29,7 @@ impl World {
             Action::GoOn(i) => self.supervise(i, Supervisor::go_on),
             Action::Call(i) => self.call(i),
             Action::Greet(i) => self.greet(i),
-            Action::Look(i) => drop(self.look(i)),
+            Action::ReadMailbox(i) => drop(self.read_mailbox(i)),
             Action::Notify(i) => self.notify(i, true),
             Action::Undelivered(i) => self.notify(i, false),
             Action::Notified(i) => self.notified(i),
@@ -193,7 +193,7 @@ impl World {
 
     /// The connection is made: whoever reads this hello reigns already.
     fn greet(&mut self, i: u8) {
-        if self.config.rules.hello_follows_a_look && self.look(i) {
+        if self.config.rules.hello_follows_a_look && self.read_mailbox(i) {
             return;
         }
         if self.config.rules.new_tag_before_hello && self.at(i).membership.is_some() {
@@ -207,7 +207,7 @@ impl World {
 
     fn win(&mut self, i: u8) {
         if self.config.rules.hello_follows_a_look {
-            self.look(i);
+            self.read_mailbox(i);
         }
         self.port = Some(i);
         self.reigns += 1;

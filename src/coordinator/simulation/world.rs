@@ -32,7 +32,7 @@ pub(super) enum Action {
     /// Says hello on the connection that it has made.
     Greet(u8),
     /// Looks into its mailboxes.
-    Look(u8),
+    ReadMailbox(u8),
     /// A notice of the supervisor is put into the mailboxes that it is for.
     Notify(u8),
     /// It cannot be.

@@ -282,7 +282,7 @@ impl Supervisor {
         let unwritten = &self.writes.unwritten;
         assert!(unwritten.keys().all(|link| self.links.contains_key(link)), "who is gone is waited for");
         let awaited: usize = self.writes.pending.iter().map(|pending| pending.awaited).sum();
-        assert_eq!(awaited, unwritten.values().map(VecDeque::len).sum(), "writes are awaited by nobody");
+        assert_eq!(awaited, unwritten.values().map(VecDeque::len).sum::<usize>(), "writes are awaited by nobody");
     }
 }
 

@@ -174,7 +174,7 @@ fn a_newcomer_has_skipped_nothing_and_who_forfeited_does_not_know() {
         let mut session = member();
         hear(&mut session, ToMember::Forfeited);
         session.disconnected();
-        session.rename(InstanceId::new(3));
+        session.rename(InstanceId::new(3), Nonce::new(3));
         session.hello();
         hear(&mut session, ToMember::Value(value("x", at(5, version))));
         assert_eq!(skipped(&hear(&mut session, welcome(Some(head(5, 3, true))))), count);
