@@ -200,4 +200,14 @@ mod tests {
         let frames = taken(&mut session, rows);
         assert!((200..=400).contains(&frames), "{frames}");
     }
+
+    #[test]
+    fn a_list_of_barriers_is_bounded_as_one_of_locks() {
+        let (mut session, _) = member(false);
+        session.survey();
+        let waiters: Vec<_> = (0..64).flat_map(ids).collect();
+        let row = BarrierRow { name: name(), parties: 4096, missing: 0, waiters };
+        let frames = taken(&mut session, |_| ToMember::Barriers(vec![row.clone(); 2]));
+        assert!((200..=256).contains(&frames), "{frames}");
+    }
 }
