@@ -59,7 +59,7 @@ const fn usable(clock: u64) -> u64 {
 /// A number above this one, if there is any: by a step, or near the end by as much as there is room for.
 fn above(number: u64, step: u64) -> u64 {
     let far = number.saturating_add(step);
-    if far <= LAST { far } else { number.saturating_add(1).max(LAST).min(END) }
+    if far <= LAST { far } else { number.saturating_add(1).clamp(LAST, END) }
 }
 
 /// The numbers of a new reign, above the highest ones that anybody brings. `clock` is in nanoseconds since 1970.
