@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use bellwether::InstanceId;
-use bellwether::ident::Stamp;
+use bellwether::ident::{Nonce, Stamp};
 use bellwether::wire::frame::{LIMIT_BEFORE_ACCEPTANCE, Message};
 use bellwether::wire::message::{Entry, NameSort, Profile, Standing, ToMember, ToSupervisor};
 use fleet::kernel::status_of;
@@ -78,7 +78,8 @@ fn p15_a_silent_connection_costs_no_thread() {
 fn p15_fast_talkers_are_sent_away_and_keep_nobody_out() {
     let (fleet, _, rest, _, _faked) = group();
     let begin = |id| encoded(&[hello(id, 1), join(&fleet.group)]);
-    let names = |count: u64| ToSupervisor::Names(NameSort::Heard, (0..count).map(InstanceId::new).collect());
+    let named = |id| (InstanceId::new(id), Nonce::default());
+    let names = |count: u64| ToSupervisor::Names(NameSort::Heard, (0..count).map(named).collect());
     let all = [
         encoded(&[ToSupervisor::Ping(1)]).repeat(1000),
         encoded(&[names(0)]).repeat(1000),
@@ -152,8 +153,11 @@ fn p15_a_supervisor_that_lies_cannot_fill_a_members_memory() {
         label: "".into(),
         payload: vec![7; 4096].into(),
     };
-    let entries =
-        (0..240).map(|id| Entry { id: InstanceId::new(id), profile: profile.clone(), standing: Standing::Active });
+    let entry = |id| {
+        let (id, nonce) = (InstanceId::new(id), Nonce::default());
+        Entry { id, nonce, profile: profile.clone(), standing: Standing::Active }
+    };
+    let entries = (0..240).map(entry);
     let mut frame = Vec::new();
     ToMember::Entries(entries.collect()).encode(&mut frame);
     let taken = (0..600).take_while(|_| stream.write_all(&frame).is_ok()).count();
