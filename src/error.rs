@@ -56,6 +56,9 @@ pub enum Error {
         /// Who has held it for longest; `None` if nobody does or it is not known.
         holder: Option<Holder>,
     },
+    /// A thread of this instance has panicked, most likely in the application's logger, so that the instance has left the
+    /// group and all that it held is free. Join again.
+    Crashed,
     /// The grant had ended before it was released: this instance was silent in an election beyond the window limit, was
     /// evicted, or has left, and somebody else may have held the lock since. What it protects may have changed.
     Lost,
@@ -168,6 +171,7 @@ impl fmt::Display for Error {
             Self::NotSupervisor => f.write_str("this instance is not the supervisor"),
             Self::NoHeir => f.write_str("there is no other instance to take the office over"),
             Self::Left => f.write_str("the instance has left its group"),
+            Self::Crashed => f.write_str("a thread of this instance has panicked, and so it has left its group"),
             Self::PresenceTaken => f.write_str("every id that was tried is taken by another program"),
             Self::Forked => f.write_str("the instance belongs to the parent of this process"),
             Self::System { attempted, source } => write!(f, "cannot {attempted}: {source}"),

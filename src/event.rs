@@ -114,6 +114,9 @@ pub enum Event {
     /// This instance was told to stop and has not left in time: it has lost all it held and is out of the group. Its calls
     /// end with [`crate::Error::Left`], and this channel ends.
     Evicted,
+    /// A thread of this instance has panicked, most likely in the application's logger: the instance has lost all it held and
+    /// is out of the group. Its calls end with [`crate::Error::Crashed`], and this channel ends.
+    Crashed,
     /// The supervisor port cannot be used at the moment; the election goes on.
     PortUnusable(crate::PortReason),
     /// This instance was supervisor, and its reign has failed a second time within a minute, since its own state could not be
@@ -192,6 +195,7 @@ impl fmt::Debug for Event {
             Self::Command(command) => f.debug_tuple("Command").field(command).finish(),
             Self::Evicted => f.write_str("Evicted"),
             Self::FailStop => f.write_str("FailStop"),
+            Self::Crashed => f.write_str("Crashed"),
             Self::PortUnusable(reason) => f.debug_tuple("PortUnusable").field(reason).finish(),
             Self::Missed(count) => f.debug_tuple("Missed").field(count).finish(),
         }

@@ -78,12 +78,13 @@ fn p15_a_silent_connection_costs_no_thread() {
 fn p15_fast_talkers_are_sent_away_and_keep_nobody_out() {
     let (fleet, _, rest, _, _faked) = group();
     let begin = |id| encoded(&[hello(id, 1), join(&fleet.group)]);
-    let named = |id| (InstanceId::new(id), Nonce::default());
-    let names = |count: u64| ToSupervisor::Names(NameSort::Heard, (0..count).map(named).collect());
+    let names = |count: u64| {
+        ToSupervisor::Names(NameSort::Heard, (0..count).map(|id| (InstanceId::new(id), Nonce::default())).collect())
+    };
     let all = [
         encoded(&[ToSupervisor::Ping(1)]).repeat(1000),
         encoded(&[names(0)]).repeat(1000),
-        encoded(&[names(8000)]),
+        encoded(&[names(4000)]),
         vec![0],
     ];
     let talkers: Vec<_> = (100..)
@@ -153,11 +154,12 @@ fn p15_a_supervisor_that_lies_cannot_fill_a_members_memory() {
         label: "".into(),
         payload: vec![7; 4096].into(),
     };
-    let entry = |id| {
-        let (id, nonce) = (InstanceId::new(id), Nonce::default());
-        Entry { id, nonce, profile: profile.clone(), standing: Standing::Active }
-    };
-    let entries = (0..240).map(entry);
+    let entries = (0..240).map(|id| Entry {
+        id: InstanceId::new(id),
+        nonce: Nonce::default(),
+        profile: profile.clone(),
+        standing: Standing::Active,
+    });
     let mut frame = Vec::new();
     ToMember::Entries(entries.collect()).encode(&mut frame);
     let taken = (0..600).take_while(|_| stream.write_all(&frame).is_ok()).count();

@@ -196,7 +196,7 @@ impl Shared {
                 return Ok(answer);
             }
             if state.leaving {
-                return Err(Error::Left);
+                return Err(state.left());
             }
             let waited = began.elapsed();
             let left = match patience {

@@ -427,13 +427,9 @@ impl Visitor {
         let Self { link, reader, waiting } = self;
         let serve = {
             let (reign, link) = (reign.clone(), link.clone());
-            move || {
-                reign.flush(waiting);
-                link.serve(&reign, reader);
-            }
+            move || link.serve(&reign, reader, waiting)
         };
         if let Err(error) = spawn("bw-link", serve) {
-            log::warn!("cannot start a thread for a connection: {error}");
             reign.note_crowd();
             let who = reign.core().machine.behind(link.id);
             link.outbox.push(&ToMember::Refused(Refusal::Full { limit: Handshakes::COUNT_LIMIT as u32 }));
@@ -441,6 +437,7 @@ impl Visitor {
             link.cut();
             reign.ended(link.id);
             reign.lacks(Lack::Threads, who);
+            log::warn!("cannot start a thread for a connection: {error}");
         }
     }
 }

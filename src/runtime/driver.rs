@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,17 @@ use crate::wire::message::Refusal;
 /// How long an instance that had a seat waits before it tries a port again that cannot be used.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Runs an instance until it leaves, or until it is clear that it never gets a seat.
+/// Runs an instance until it leaves, or until it is clear that it never gets a seat. If this thread panics, or one without
+/// which there is no reign, most likely in the application's logger, the instance leaves the group: none of its sockets may
+/// stay open, or others would wait for it.
 pub(crate) fn run(shared: &Arc<Shared>) {
+    if catch_unwind(AssertUnwindSafe(|| elect(shared))).is_err() {
+        shared.crash();
+    }
+    shared.end();
+}
+
+fn elect(shared: &Arc<Shared>) {
     let mut election = Election::first(clock::monotonic());
     // To whom alone the port is left, if it is; otherwise it is left to anybody else.
     let mut heir = None;
@@ -99,6 +109,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                 election = match ended {
                     Ended::Left => break,
                     Ended::FailStop => after_a_failure(shared, &mut setbacks),
+                    Ended::Crashed => {
+                        shared.crash();
+                        break;
+                    }
                     Ended::Resigned | Ended::SteppedDown | Ended::Lacking => Election::resigned(clock::monotonic()),
                 };
                 heir = None;
@@ -117,7 +131,6 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             Step::Follow => election = Election::again(clock::monotonic()),
         }
     }
-    shared.end();
 }
 
 /// The election after a failure of the own reign. Who fails again and again leaves the port to others, and says so.

@@ -47,7 +47,7 @@ impl Shared {
             state = self.wait_within(state, began, patience.limit())?;
         }
         if state.leaving {
-            return Err(Error::Left);
+            return Err(state.left());
         }
         let may = self.settings.purpose == Purpose::Observer || state.reigning().is_some();
         let said = if may { state.session.command(to, order) } else { None };
@@ -60,7 +60,7 @@ impl Shared {
     fn willing(&self, patience: Patience) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state();
         match patience {
-            _ if state.leaving => Err(Error::Left),
+            _ if state.leaving => Err(state.left()),
             Patience::Try if !state.session.is_settled() => Err(Error::WouldBlock { holder: None }),
             _ => Ok(state),
         }

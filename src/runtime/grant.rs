@@ -1,5 +1,6 @@
 //! A call that waits for a grant.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,14 @@ impl Shared {
         let began = Instant::now();
         let mut state = self.state();
         if state.leaving {
-            return Err(Error::Left);
+            return Err(state.left());
         }
         if matches!(patience, Patience::Try) && !state.session.is_settled() {
             return Err(Error::WouldBlock { holder: None });
         }
         let (request, frame) = state.session.acquire(name.clone(), mode);
         let woken = state.calls.begin(request);
+        let _unwound = Unwound { shared: self, request };
         self.submit(state, frame);
         let granted =
             Waiting { shared: self, request, began, patience, woken, late: None, asked: None, ping: None }.wait();
@@ -104,6 +106,26 @@ impl Shared {
     }
 }
 
+/// Gives a request up if the call panics, most likely in the application's logger: otherwise a grant would be kept that no
+/// call takes.
+struct Unwound<'a> {
+    shared: &'a Shared,
+    request: Request,
+}
+
+impl Drop for Unwound<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let mut state = self.shared.state();
+                state.calls.end(self.request);
+                let frame = state.session.cancel(self.request);
+                self.shared.submit(state, frame);
+            }));
+        }
+    }
+}
+
 struct Waiting<'a> {
     shared: &'a Shared,
     request: Request,
@@ -142,7 +164,7 @@ impl Waiting<'_> {
 
     fn look(&mut self, state: &mut State) -> Next {
         if state.leaving {
-            return Next::Done(Err(Error::Left));
+            return Next::Done(Err(state.left()));
         }
         if let Some(Answer::Denied(reason)) = state.calls.take_answer(self.request) {
             return Next::Done(Err(Error::Denied(reason.into())));

@@ -11,6 +11,12 @@ use crate::ident::{Kind, Request, Resource, Version};
 use crate::wire::message::{ToMember, ToSupervisor, Value};
 
 impl Shared {
+    /// The same as [`Shared::receive`]; what is to be logged is left to [`Shared::log_notes`].
+    pub(crate) fn receive_silently(&self, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
+        let mut state = self.state();
+        self.take_in(&mut state, frame)
+    }
+
     /// Takes one frame of the supervisor and does what it asks for. What is to be written back is returned.
     pub(crate) fn receive(&self, frame: ToMember) -> Result<Vec<ToSupervisor>, Misplaced> {
         let mut state = self.state();

@@ -42,8 +42,8 @@ pub(super) fn attend(reign: &Reign) {
     let shared = reign.shared().clone();
     let Some(seated) = shared.seated().filter(|seated| std::ptr::eq(&**seated, reign)) else { return };
     if let Err(error) = spawn("bw-heir", move || hand_over(&shared, &seated)) {
-        log::warn!("cannot start a thread, so the office stays where it is: {error}");
         reign.core().heir_waits = Waits::Nobody;
+        log::warn!("cannot start a thread, so the office stays where it is: {error}");
     }
 }
 
@@ -65,9 +65,9 @@ fn hand_over(shared: &Shared, reign: &Arc<Reign>) {
         };
         // From here on no guard is given out; one that was meanwhile goes first.
         if shared.begin_resigning() {
-            log::debug!("leaving the office to {heir}, which is newer");
             drop(core);
-            return reign.stop(Ended::Resigned, Reign::DRAIN);
+            reign.stop(Ended::Resigned, Reign::DRAIN);
+            return log::debug!("the office is left to {heir}, which is newer");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -52,14 +52,22 @@ impl Link {
     }
 
     /// Reads until the connection ends, and tells the reign everything.
-    pub(crate) fn serve(self: &Arc<Self>, reign: &Arc<Reign>, reader: Reader) {
-        let ended = Ending { link: self, reign };
-        if let Err(refusal) = self.read(reign, reader) {
-            log::warn!("connection {} is refused: {refusal}", self.id.0);
-            reign.step(|machine| machine.refuse(self.id, refusal));
-            self.linger();
+    ///
+    /// A panic, most likely in the application's logger, takes nothing but this connection with it.
+    pub(crate) fn serve(self: &Arc<Self>, reign: &Arc<Reign>, reader: Reader, waiting: Vec<Arc<Self>>) {
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            reign.flush(waiting);
+            if let Err(refusal) = self.read(reign, reader) {
+                log::warn!("connection {} is refused: {refusal}", self.id.0);
+                reign.step(|machine| machine.refuse(self.id, refusal));
+                self.linger();
+            }
+        }));
+        self.cut();
+        reign.ended(self.id);
+        if let Err(panic) = served {
+            resume_unwind(panic);
         }
-        drop(ended);
     }
 
     fn read(&self, reign: &Arc<Reign>, mut reader: Reader) -> Result<(), Refusal> {
@@ -212,18 +220,5 @@ fn refusal(error: DecodeError) -> Refusal {
     match error {
         DecodeError::ForeignWire(client) => Refusal::Wire { supervisor: WIRE_VERSION, client },
         error => Refusal::Protocol(error.to_string().into()),
-    }
-}
-
-/// Tells the reign of the connection's end however its thread ends, a panic included.
-struct Ending<'a> {
-    link: &'a Arc<Link>,
-    reign: &'a Arc<Reign>,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.link.cut();
-        self.reign.ended(self.link.id);
     }
 }

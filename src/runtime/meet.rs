@@ -15,7 +15,7 @@ impl Shared {
         let began = Instant::now();
         let mut state = self.state();
         if state.leaving {
-            return Err(Error::Left);
+            return Err(state.left());
         }
         let (request, frame) = state.session.arrive(name.clone(), parties);
         let woken = state.calls.begin(request);

@@ -33,7 +33,7 @@ impl Shared {
         let mut state = self.state();
         loop {
             if state.leaving {
-                return Err(Error::Left);
+                return Err(state.left());
             }
             if let (Some(epoch), true, false) = (state.reigning(), state.is_open(), state.resigning) {
                 state.offices += 1;
@@ -106,7 +106,7 @@ impl Shared {
         let mut state = self.state();
         loop {
             if state.leaving {
-                return Err(Error::Left);
+                return Err(state.left());
             }
             let Some(epoch) = state.reigning().filter(|_| !state.resigning) else {
                 return Err(Error::NotSupervisor);
@@ -130,7 +130,7 @@ impl Shared {
         let mut state = self.state();
         loop {
             if state.leaving {
-                return Err(Error::Left);
+                return Err(state.left());
             }
             if state.session.is_settled() && state.session.stamp().epoch > epoch {
                 return Ok(());

@@ -160,11 +160,18 @@ impl Outbox {
     fn attend(&self, stream: &TcpStream, mut buffer: Vec<u8>, given: Given) -> Result<Flushed, Rest> {
         let mut written = None;
         let mut rest = !buffer.is_empty();
+        let mut failure = None;
         let mut queue = lock(&self.queue);
         loop {
             if queue.dead {
                 queue.attended = false;
                 self.unattended.ring();
+                drop(queue);
+                // The end is not left to the caller: a logger may panic before it comes to that.
+                let _ = stream.shutdown(Shutdown::Both);
+                if let Some(error) = failure {
+                    log::debug!("writing to a peer failed: {error}");
+                }
                 return Ok(Flushed::Failed);
             }
             if queue.bytes.is_empty() && !queue.watched && !rest {
@@ -199,7 +206,7 @@ impl Outbox {
                 Ok(()) if watched => written = Some(count),
                 Ok(()) => {}
                 Err(error) => {
-                    log::debug!("writing to a peer failed: {error}");
+                    failure = Some(error);
                     queue.dead = true;
                     queue.bytes = Vec::new();
                 }

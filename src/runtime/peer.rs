@@ -11,6 +11,7 @@
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -85,8 +86,8 @@ impl Peer {
             peer.flushed(&flushed);
         };
         if let Err(error) = spawn("bw-writer", write) {
-            log::warn!("cannot start a thread to write to the supervisor: {error}");
             self.flushed(&Flushed::Failed);
+            log::warn!("cannot start a thread to write to the supervisor: {error}");
         }
     }
 
@@ -246,12 +247,23 @@ impl Ear {
     /// Reads once and does what the supervisor says. Where it cannot be waited for without reading, it blocks until
     /// something comes.
     fn hear(&mut self, shared: &Shared, peer: &Arc<Peer>) {
-        if let Some(ended) = self.read(shared, peer) {
-            self.ended = Some(ended);
-            peer.over.store(true, Ordering::Release);
-            // The instance's own thread may only look out for the end.
-            let _ = peer.stream.shutdown(Shutdown::Both);
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(shared, peer)));
+        // Frames that a logger's panic leaves behind are taken in by nothing: the next connection begins anew.
+        match read {
+            Ok(Some(ended)) => self.finish(peer, ended),
+            Ok(None) => {}
+            Err(panic) => {
+                self.finish(peer, self.end());
+                resume_unwind(panic);
+            }
         }
+    }
+
+    fn finish(&mut self, peer: &Peer, ended: Followed) {
+        self.ended = Some(ended);
+        peer.over.store(true, Ordering::Release);
+        // The instance's own thread may only look out for the end.
+        let _ = peer.stream.shutdown(Shutdown::Both);
     }
 
     fn read(&mut self, shared: &Shared, peer: &Arc<Peer>) -> Option<Followed> {

@@ -128,12 +128,12 @@ impl<J: Job> Pool<J> {
         drop(staff);
         let pool = self.clone();
         let Err(error) = (self.start)(self.name, Box::new(move || pool.work())) else { return };
-        log::warn!("cannot start a thread {}: {error}", self.name);
         let mut staff = lock(&self.staff);
         staff.threads -= 1;
         staff.looking -= 1;
         drop(staff);
         self.refuse();
+        log::warn!("cannot start a thread {}: {error}", self.name);
     }
 
     /// If no thread is there to do what waits, says so to all of it.
@@ -181,12 +181,10 @@ impl<J: Job> Pool<J> {
 
     fn run(&self, job: J) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.run())) {
-            log::error!("{} panicked: {}", self.name, message(&*panic));
-            job.failed(Failure::Panicked);
-            // What was thrown is the application's as well. If it panics while it is dropped, this thread goes on.
-            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-                std::mem::forget(another);
-            }
+            // The logger is the application's, and what was thrown as well. If either panics, this thread goes on.
+            unless_it_panics(|| job.failed(Failure::Panicked));
+            unless_it_panics(|| log::error!("{} panicked: {}", self.name, message(&*panic)));
+            unless_it_panics(|| drop(panic));
         }
     }
 
@@ -208,6 +206,15 @@ impl<J> fmt::Debug for Pool<J> {
         let staff = lock(&self.staff);
         let (threads, waiting) = (staff.threads, staff.waiting.len());
         f.debug_struct("Pool").field("name", &self.name).field("threads", &threads).field("waiting", &waiting).finish()
+    }
+}
+
+/// Does this, and forgets what it throws: that may panic in its turn when it is dropped.
+fn unless_it_panics(act: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(act))
+        && let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic)))
+    {
+        std::mem::forget(another);
     }
 }
 

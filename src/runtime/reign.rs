@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::TcpListener;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ pub(crate) enum Ended {
     SteppedDown,
     /// It had too little of something to fill the office.
     Lacking,
+    /// One of its threads has panicked.
+    Crashed,
 }
 
 /// One reign, as its threads share it.
@@ -112,27 +114,35 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
     let warden = {
         let reign = reign.clone();
         spawn("bw-warden", move || {
-            reign.move_in();
-            warden::watch(&reign);
+            let watch = AssertUnwindSafe(|| {
+                reign.move_in();
+                warden::watch(&reign);
+            });
+            if catch_unwind(watch).is_err() {
+                reign.crash();
+            }
         })
     };
     let warden = match warden {
         Ok(warden) => {
-            reign.accept(&listener);
+            if catch_unwind(AssertUnwindSafe(|| reign.accept(&listener))).is_err() {
+                reign.crash();
+            }
             Some(warden)
         }
         Err(source) => {
-            log::error!("cannot start a thread: {source}");
+            let why = format!("cannot start a thread: {source}");
             // One that had a seat before tries again; `join` has waited for nothing else.
             shared.hopeless(Error::System { attempted: "start a thread", source });
             reign.stop(Ended::Lacking, Duration::ZERO);
+            log::error!("{why}");
             None
         }
     };
     // The order matters: an instance that leaves is gone for the kernel before its connections end, and the port is
     // free before anybody is told to elect.
     let ended = reign.closed();
-    if ended == Ended::Left {
+    if matches!(ended, Ended::Left | Ended::Crashed) {
         shared.vanish();
     }
     // A callback that runs may take any time; nobody waits for it.
@@ -320,7 +330,6 @@ impl Reign {
             (settled, look(&mut core))
         }));
         if decided.is_err() {
-            log::error!("the supervisor's state cannot be trusted any more; leaving the office");
             core.ended = Some(Ended::FailStop);
         }
         let ended = core.ended.is_some();
@@ -335,29 +344,61 @@ impl Reign {
         if woken || drained {
             self.stirred.notify_all();
         }
-        if heir_came {
-            heir::attend(self);
-        }
-        if rest_came && let Some(own) = self.own.upgrade() {
-            rest::begin(&own);
-        }
+        let broken =
+            (log::Level::Error, "the supervisor's state cannot be trusted any more; leaving the office".into());
+        let (Settled { mut touched, asked, notices, look, notes }, seen) = match decided {
+            Ok((settled, seen)) => (settled, Some(seen)),
+            Err(_) => (Settled { notes: vec![broken], ..Settled::default() }, None),
+        };
         if ended {
             // Whatever was said last is still written, before the connections end.
-            if let Ok((settled, _)) = &decided {
-                for link in &settled.touched {
-                    link.outbox.finish(&link.stream);
-                }
+            self.close(&touched);
+        }
+        // All that may call the application's logger, which may panic: what was decided is written all the same.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            if !ended {
+                touched.extend(self.notify(notices));
+                self.callers.submit(asked);
+                look.into_iter().for_each(|look| self.looks.submit(look));
             }
-            self.close_office();
-            return None;
+            if heir_came {
+                heir::attend(self);
+            }
+            if rest_came && let Some(own) = self.own.upgrade() {
+                rest::begin(&own);
+            }
+            notes.iter().for_each(|(level, text)| log::log!(*level, "{text}"));
+            self.shared.log_notes();
+        }));
+        if let Err(panic) = told {
+            if !ended {
+                self.flush(touched);
+            }
+            resume_unwind(panic);
         }
-        let (mut settled, seen) = decided.ok()?;
-        self.callers.submit(settled.asked);
-        settled.touched.extend(self.notify(settled.notices));
-        if let Some(look) = settled.look {
-            self.looks.submit(look);
+        seen.filter(|_| !ended).map(|seen| (touched, seen))
+    }
+
+    /// Writes the last words of the reign and closes the office, also if a logger panics meanwhile.
+    fn close(&self, touched: &[Arc<Link>]) {
+        let closing = Closing(self);
+        for link in touched {
+            // At most one write timeout for each peer that does not take it; the office is closed then all the same.
+            link.outbox.finish(&link.stream);
         }
-        Some((settled.touched, seen))
+        drop(closing);
+    }
+
+    /// Ends the reign because one of its threads has panicked, most likely in the application's logger. It may panic again.
+    pub(super) fn crash(&self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.stop(Ended::Crashed, Duration::ZERO)));
+    }
+
+    /// The same, when nothing else looks after the connections any more.
+    pub(super) fn abandon(&self) {
+        self.crash();
+        let links = std::mem::take(&mut self.core().links);
+        links.values().for_each(|link| link.cut());
     }
 
     /// Sends these notices; then the machine goes on.
@@ -488,14 +529,12 @@ impl Reign {
             }
         };
         core.machine.freeze(sort);
-        let Settled { touched, .. } = self.settle(&mut core);
+        let Settled { touched, notes, .. } = self.settle(&mut core);
         core.ended = Some(how);
         drop(core);
-        for link in &touched {
-            // At most one write timeout for each peer that does not take it; the office is closed then all the same.
-            link.outbox.finish(&link.stream);
-        }
-        self.close_office();
+        self.close(&touched);
+        notes.iter().for_each(|(level, text)| log::log!(*level, "{text}"));
+        self.shared.log_notes();
     }
 
     /// Waits until whoever ended the reign has written its last words, and says how it ended.
@@ -551,5 +590,14 @@ impl Reign {
         if let Some(listener) = lock(&self.listener).take() {
             endpoint::wake(&listener, self.shared.settings.port);
         }
+    }
+}
+
+/// Closes the office when it is dropped.
+struct Closing<'a>(&'a Reign);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close_office();
     }
 }

@@ -1,6 +1,7 @@
 //! Work that is too much for one input of the machine: a thread of its own does it in slices, and leaves the registry's
 //! mutex to the others for as long as it had it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,14 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// Starts the thread. Where there is none to be had, the caller does the work.
 pub(super) fn begin(reign: &Arc<Reign>) {
     let worker = reign.clone();
-    if let Err(error) = spawn("bw-rest", move || work(&worker)) {
-        log::debug!("cannot start a thread for the work that is left: {error}");
+    let work_or_crash = move || {
+        if catch_unwind(AssertUnwindSafe(|| work(&worker))).is_err() {
+            worker.crash();
+        }
+    };
+    if let Err(error) = spawn("bw-rest", work_or_crash) {
         work(reign);
+        log::debug!("cannot start a thread for the work that is left: {error}");
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct State {
     /// What `join` waits for: the first open reign, or why there will be none.
     pub(super) joined: Option<Result<(), Error>>,
     pub(super) leaving: bool,
+    /// It leaves because one of its threads has panicked.
+    crashed: bool,
     /// Guards that keep the office from being handed over.
     pub(super) offices: usize,
     /// The office is being handed over: no new guard is given out.
@@ -108,6 +110,7 @@ impl Shared {
             presence,
             joined: None,
             leaving: false,
+            crashed: false,
             offices: 0,
             resigning: false,
             ponged: 0,
@@ -141,6 +144,11 @@ impl Shared {
         for (level, text) in notes {
             log::log!(level, "{text}");
         }
+    }
+
+    /// Logs what was noted.
+    pub(super) fn log_notes(&self) {
+        self.let_go(self.state());
     }
 
     /// Whether this process is a forked child of the one that joined.
@@ -284,12 +292,29 @@ impl Shared {
 
     /// Sends a notice to another member. Not under the registry's mutex.
     pub(super) fn notify(&self, tags: &[Tag], notice: &Notice) {
-        let state = self.state();
+        let mut state = self.state();
         let sent = state.presence.as_ref().map(|presence| presence.notify(tags, notice));
-        drop(state);
         if let Some(Err(error)) = sent {
-            log::warn!("{} has lost everything, and cannot be sent a notice of it: {error}", notice.id);
+            let why = format!("{} has lost everything, and cannot be sent a notice of it: {error}", notice.id);
+            state.note(log::Level::Warn, why);
         }
+    }
+
+    /// A thread without which the instance cannot be has panicked. Closes all that would keep others waiting: the presence
+    /// first, so that the ends of the connections are taken for its own.
+    pub(crate) fn crash(&self) {
+        let mut state = self.state();
+        state.crashed = true;
+        state.leaving = true;
+        state.presence = None;
+        let seat = std::mem::replace(&mut state.seat, Seat::Electing);
+        drop(state);
+        match seat {
+            Seat::Subordinate(peer) => drop(peer.stream.shutdown(std::net::Shutdown::Both)),
+            Seat::Supervisor(reign) => reign.abandon(),
+            Seat::Electing | Seat::Left => {}
+        }
+        self.hub.emit(&Event::Crashed);
     }
 
     /// The instance has left, or never came to be.
@@ -300,7 +325,7 @@ impl Shared {
         state.presence = None;
         state.seat = Seat::Left;
         if state.joined.is_none() {
-            state.joined = Some(Err(Error::Left));
+            state.joined = Some(Err(state.left()));
         }
         self.changed.notify_all();
         state.calls.wake_all();
@@ -346,7 +371,10 @@ impl Shared {
         loop {
             match &state.joined {
                 Some(Ok(())) => return Ok(()),
-                Some(Err(_)) => return state.joined.replace(Err(Error::Left)).unwrap_or(Err(Error::Left)),
+                Some(Err(_)) => {
+                    let left = Err(state.left());
+                    return state.joined.replace(Err(Error::Left)).unwrap_or(left);
+                }
                 None => state = self.wait_within(state, began, timeout)?,
             }
         }
@@ -441,6 +469,11 @@ impl State {
     /// Logs this when the lock is free: see [`Shared::let_go`].
     pub(super) fn note(&mut self, level: log::Level, text: String) {
         self.notes.push((level, text));
+    }
+
+    /// What calls on an instance that has left end with.
+    pub(super) fn left(&self) -> Error {
+        if self.crashed { Error::Crashed } else { Error::Left }
     }
 
     /// Shows the kernel that this instance is a member.

@@ -85,8 +85,8 @@ fn attend(reign: &Arc<Reign>, called: &mut bool) {
         }
         if look >= LAST_LOOK && missing.awaited.iter().any(|id| !reign.shared().can_ask(*id)) {
             // A newcomer that won. Those who named the missing one to it know where to ask; it never will.
-            log::debug!("leaving the office to somebody who can tell who is gone");
             reign.step_down();
+            log::debug!("the office is left to a member that can tell who is gone");
             continue;
         }
         if look >= LAST_LOOK && reign.core().machine.is_window_open() && endpoint::are_sockets_scarce() {

@@ -27,7 +27,7 @@ impl Shared {
         let began = Instant::now();
         let mut state = self.state();
         if state.leaving {
-            return Err(Error::Left);
+            return Err(state.left());
         }
         if matches!(patience, Patience::Try) && !state.session.is_settled() {
             return Err(Error::WouldBlock { holder: None });

@@ -101,6 +101,7 @@ fn words(event: &Event) -> String {
         }
         Event::Command(command) => format!("the supervisor commands: {command}"),
         Event::Evicted => "told to stop and still there: evicted".into(),
+        Event::Crashed => "a thread has panicked: out of the group".into(),
         Event::PortUnusable(reason) => format!("the port is unusable at the moment: {reason}"),
         Event::Missed(count) => format!("too slow: {count} events were missed"),
         other => format!("{other:?}"),

@@ -27,6 +27,8 @@ pub(super) struct Settled {
     pub(super) notices: Vec<(Notice, Vec<Tag>)>,
     /// Whether these live is to be looked at.
     pub(super) look: Option<Look>,
+    /// What is to be logged: not under the lock, for a logger may panic, and ask this instance who it is.
+    pub(super) notes: Vec<(log::Level, String)>,
 }
 
 impl Reign {
@@ -36,6 +38,8 @@ impl Reign {
         let mut asked = Vec::new();
         let mut notices = Vec::new();
         let mut look = None;
+        let mut notes = Vec::new();
+        let is_traced = log::max_level() >= log::LevelFilter::Trace;
         loop {
             if core.machine.is_complete() {
                 core.machine.close(clock::nanoseconds());
@@ -52,14 +56,18 @@ impl Reign {
                 match output {
                     Output::Send(LinkId::LOCAL, frame) => self.tell_own(core, frame),
                     Output::Send(to, frame) => {
-                        log::trace!("to {}: {frame}", to.0);
+                        if is_traced {
+                            notes.push((log::Level::Trace, format!("to {}: {frame}", to.0)));
+                        }
                         if let Some(link) = core.links.get(&to) {
                             link.outbox.push(&frame);
                             touched.insert(to);
                         }
                     }
                     Output::Cast(links, frame) => {
-                        log::trace!("to {} connections: {frame}", links.len());
+                        if is_traced {
+                            notes.push((log::Level::Trace, format!("to {} connections: {frame}", links.len())));
+                        }
                         let mut encoded = Vec::new();
                         frame.encode(&mut encoded);
                         for to in &links {
@@ -92,7 +100,7 @@ impl Reign {
                         }
                     }
                     Output::StepDown(why) => {
-                        log::warn!("leaving the office to another: {}", sentence(why));
+                        notes.push((log::Level::Warn, format!("leaving the office to another: {}", sentence(why))));
                         if let StepDown::MustRefuse(membership) = why {
                             self.shared.state().session.yielded_for(membership);
                         }
@@ -119,7 +127,7 @@ impl Reign {
             self.open();
         }
         let touched = touched.iter().filter_map(|id| core.links.get(id).cloned()).collect();
-        Settled { touched, asked, notices, look }
+        Settled { touched, asked, notices, look, notes }
     }
 
     fn open(&self) {
@@ -135,10 +143,12 @@ impl Reign {
         if machine.is_open() && matches!(frame, ToMember::Welcome(_) | ToMember::Opened(_)) {
             self.open();
         }
-        match self.shared.receive(frame) {
+        match self.shared.receive_silently(frame) {
             Ok(replies) => replies.into_iter().for_each(|reply| machine.frame(LinkId::LOCAL, reply)),
             Err(misplaced) => {
-                log::error!("the own member half and the supervisor disagree, leaving the office: {}", misplaced.0);
+                let why =
+                    format!("the own member half and the supervisor disagree, leaving the office: {}", misplaced.0);
+                self.shared.state().note(log::Level::Error, why);
                 core.ended = Some(Ended::FailStop);
             }
         }

@@ -68,6 +68,28 @@ impl log::Log for Stderr {
     fn flush(&self) {}
 }
 
+/// A logger that panics in threads of this name, so many times.
+struct Rage;
+
+static RAGE: Mutex<(String, u32)> = Mutex::new((String::new(), 0));
+
+impl log::Log for Rage {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let mut rage = lock(&RAGE);
+        if std::thread::current().name() == Some(&*rage.0) && rage.1 > 0 {
+            rage.1 -= 1;
+            drop(rage);
+            panic!("the logger cannot bear {}", record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 /// Serves until the parent is gone.
 pub(super) fn run() {
     if let Some(level) = std::env::var("BELLWETHER_LOG").ok().and_then(|level| level.parse().ok()) {
@@ -310,6 +332,13 @@ impl Desk {
                 super::kernel::shout(key, &bytes).expect("there is room");
                 Ok(String::new())
             }
+            "rage" => {
+                let times = rest.first().map_or(u32::MAX, |times| times.parse().expect("a number"));
+                *lock(&RAGE) = (key.to_owned(), times);
+                log::set_max_level(log::LevelFilter::Trace);
+                let _ = log::set_logger(&Rage);
+                Ok(String::new())
+            }
             "freeze" => {
                 self.freeze.store(true, Ordering::SeqCst);
                 Ok(String::new())
@@ -399,6 +428,7 @@ fn tell(event: &Event) -> String {
             command => format!("command what={command}"),
         },
         Event::Evicted => "evicted".to_owned(),
+        Event::Crashed => "crashed".to_owned(),
         Event::PortUnusable(reason) => format!("unusable {reason:?}"),
         Event::Missed(count) => format!("missed count={count}"),
         other => format!("other {other:?}"),
