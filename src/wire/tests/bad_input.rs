@@ -42,7 +42,7 @@ fn a_kind_of_the_other_direction_or_of_none_is_unknown() {
     for kind in (0..=u8::MAX).filter(|kind| !(1..=27).contains(kind)) {
         assert_eq!(ToSupervisor::decode(kind, &[]), Err(DecodeError::UnknownKind(kind)));
     }
-    for kind in (0..=u8::MAX).filter(|kind| !(64..=97).contains(kind)) {
+    for kind in (0..=u8::MAX).filter(|kind| !(64..=98).contains(kind)) {
         assert_eq!(ToMember::decode(kind, &[]), Err(DecodeError::UnknownKind(kind)));
     }
 }
