@@ -101,7 +101,7 @@ impl Grants {
         lives: impl Fn(InstanceId) -> bool,
         most: usize,
     ) -> Option<BTreeSet<InstanceId>> {
-        let live = self.live.get(&(from, request)).filter(|_| self.phase == Phase::Open)?;
+        let live = self.live_of((from, request)).filter(|_| self.phase == Phase::Open)?;
         let place = live.place.filter(|place| matches!(place, Place::Told(..)))?;
         self.locks.get(&live.name)?.in_the_way(place, lives, most)
     }

@@ -222,6 +222,22 @@ impl Grants {
         Some(live.name.clone())
     }
 
+    /// Frees what instances that have ended hold of the name for which this request waits, and says whether there was
+    /// anything to be done.
+    pub fn bring_up_to_date(&mut self, from: InstanceId, request: Request) -> bool {
+        let before = self.told.len();
+        if let Some(name) = self.live_of((from, request)).map(|live| live.name.clone()) {
+            self.catch_up(&name);
+        }
+        self.told.len() > before
+    }
+
+    /// Whether this request waits and its owner, which can take grants, is still to be told its place.
+    pub fn will_be_told(&self, from: InstanceId, request: Request) -> bool {
+        let place = self.live_of((from, request)).and_then(|live| live.place);
+        matches!(place, Some(Place::Untold(_))) && self.ready.contains(&from)
+    }
+
     /// Brings a name up to date before it is asked for: what instances that have ended hold there is freed now.
     pub(super) fn catch_up(&mut self, name: &Resource) {
         if self.rest.unsettled.is_empty() && self.rest.ending.is_empty() {

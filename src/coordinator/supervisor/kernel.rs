@@ -75,6 +75,7 @@ impl Supervisor {
     pub fn go_on(&mut self) {
         if !matches!(self.phase, Phase::Frozen) {
             self.grants.go_on();
+            self.note_work();
             self.go_on_surveying();
             self.progress();
         }

@@ -41,7 +41,8 @@ impl Supervisor {
     pub(super) fn inquire(&mut self, id: InstanceId, request: Request) {
         if !self.rules.refusals_are_exact {
             self.grants.inquire(id, request);
-        } else if matches!(self.phase, Phase::Open) {
+        } else if matches!(self.phase, Phase::Opening(_) | Phase::Open) {
+            // The own instance is part of the reign a moment before the reign is open.
             self.looks.asked.insert((id, request), self.looks.last + 1);
             self.looks.changed = true;
         }
@@ -65,6 +66,11 @@ impl Supervisor {
         self.progress();
     }
 
+    /// Some of the work was done that earlier inputs had left.
+    pub(super) fn note_work(&mut self) {
+        self.looks.changed |= !self.looks.asked.is_empty();
+    }
+
     /// The connection of a member has ended, or its entry has.
     pub(super) fn note_end(&mut self, id: InstanceId) {
         self.looks.changed |= self.looks.dying.remove(&id);
@@ -73,7 +79,7 @@ impl Supervisor {
     /// Answers the questions that can be answered, and looks at who is in the way of the others. Says whether anything was
     /// answered.
     pub(super) fn answer_inquiries(&mut self) -> bool {
-        if !std::mem::take(&mut self.looks.changed) || !matches!(self.phase, Phase::Open) {
+        if !matches!(self.phase, Phase::Open) || !std::mem::take(&mut self.looks.changed) {
             return false;
         }
         let mut unknown = BTreeSet::new();
@@ -87,13 +93,22 @@ impl Supervisor {
                 other == self.settings.me || other == id || looks.alive.get(&other).is_some_and(|look| *look >= since)
             };
             // One that does not wait any more, or is not ready to be granted anything, is not answered.
-            let Some(others) = self.grants.in_the_way(id, request, lives, Self::LOOK) else { continue };
+            answered |= self.grants.bring_up_to_date(id, request);
+            let Some(others) = self.grants.in_the_way(id, request, lives, Self::LOOK) else {
+                if self.grants.will_be_told(id, request) {
+                    self.looks.asked.insert((id, request), since);
+                }
+                continue;
+            };
             if others.is_empty() {
                 self.grants.inquire(id, request);
                 answered = true;
             } else {
                 self.looks.asked.insert((id, request), since);
-                unknown.extend(others.difference(&self.looks.dying).take(Self::LOOK - unknown.len()));
+                // What a member held that has ended is being freed, and nobody has to look at that.
+                let is_there = |other: &&InstanceId| self.registry.get(**other).is_some();
+                let others = others.difference(&self.looks.dying).filter(is_there);
+                unknown.extend(others.take(Self::LOOK - unknown.len()));
             }
         }
         if self.looks.running.is_none() && !unknown.is_empty() {
@@ -106,5 +121,61 @@ impl Supervisor {
             self.looks.alive.clear();
         }
         answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::super::rules::Rules;
+    use super::super::super::window::RollCall;
+    use super::super::handshake::tests::{group, say_hello, told};
+    use super::super::{Control, LinkId, Settings};
+    use super::*;
+    use crate::ident::{Kind, Name, Resource, Tag};
+    use crate::wire::message::{Mode, ToMember, ToSupervisor, Want};
+
+    /// The end of a member goes on in slices, and its locks are not all free yet.
+    #[test]
+    fn a_member_that_has_ended_is_not_looked_at_and_keeps_nobody_waiting() {
+        let [holder, other] = [LinkId(8), LinkId(9)];
+        let settings = Settings {
+            group: group(),
+            me: InstanceId::new(1),
+            pid: 1,
+            window_limit: None,
+            aside_limit: None,
+            member_limit: 9,
+            control: Control::default(),
+        };
+        let mut supervisor = Supervisor::with_rules(settings, Rules { slice: 1, ..Rules::ALL });
+        let roll = [1, 2, 3].map(|number| (InstanceId::new(number), Tag::new(number)));
+        supervisor.called(RollCall::Everyone(BTreeSet::from(roll)));
+        for (link, number) in [(LinkId::LOCAL, 1), (holder, 2), (other, 3)] {
+            say_hello(&mut supervisor, link, number, &[1, 2, 3]);
+        }
+        supervisor.close(1);
+        [holder, other].into_iter().for_each(|link| supervisor.written(link, u64::MAX));
+        let acquire = |supervisor: &mut Supervisor, link, request, text: &str| {
+            let name = Resource::new(Kind::Mutex, Name::new(text).expect("a short name"));
+            let want = Want { request: Request::new(request), name, mode: Mode::Exclusive };
+            supervisor.frame(link, ToSupervisor::Acquire(want));
+        };
+        for (request, name) in [(1, "a"), (2, "b"), (3, "c")] {
+            acquire(&mut supervisor, holder, request, name);
+        }
+        acquire(&mut supervisor, other, 1, "c");
+        while supervisor.is_behind() {
+            supervisor.go_on();
+        }
+        supervisor.take_outputs();
+        supervisor.ended(holder, true);
+        supervisor.frame(other, ToSupervisor::Inquire(Request::new(1)));
+        let outputs = supervisor.clone().take_outputs();
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Look(_))), "{outputs:?}");
+        let frames = told(&mut supervisor, other);
+        assert!(matches!(frames.last(), Some(ToMember::Grant(_))), "{frames:?}");
+        assert!(supervisor.is_behind(), "another lock is still to be freed");
     }
 }
