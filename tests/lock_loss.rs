@@ -355,7 +355,7 @@ fn p11_a_holder_that_was_away_is_told_while_the_supervisor_refuses_it() {
             listener.is_some()
         });
         let listener = listener.unwrap();
-        let refuse = || {
+        let refuse = move || {
             while let Ok((mut connection, _)) = listener.accept() {
                 let mut hello = [0; 31];
                 // The last one that comes says nothing.
@@ -365,12 +365,10 @@ fn p11_a_holder_that_was_away_is_told_while_the_supervisor_refuses_it() {
                 let _ = connection.write_all(refusal);
             }
         };
-        std::thread::scope(|scope| {
-            scope.spawn(refuse);
-            given_up.expect_told();
-            drop(std::net::TcpStream::connect(("127.0.0.1", given_up.fleet.port)));
-        });
-        drop(listener);
+        let refusing = std::thread::spawn(refuse);
+        given_up.expect_told();
+        drop(std::net::TcpStream::connect(("127.0.0.1", given_up.fleet.port)));
+        refusing.join().unwrap();
         given_up.next.process.resume();
         given_up.expect_well(&[&given_up.next]);
     }
@@ -444,7 +442,7 @@ fn p8_a_release_that_the_dead_supervisor_never_read_counts() {
         let token = rest[0].lock("g", "mutex line").unwrap().number("token");
         let waiting = if waits { line_up(&[&rest[2], &rest[1]], "mutex line") } else { Vec::new() };
         supervisor.process.stop();
-        rest[0].unlock("g").unwrap();
+        rest[0].ask("release g").unwrap();
         kill(&supervisor);
         served_in_order(&waiting, token);
         rest.iter().for_each(|member| member.expect_free("mutex line"));
@@ -483,7 +481,7 @@ fn p1_a_grant_that_crosses_the_end_of_the_wait_is_given_back() {
         rest[2].status();
         supervisor.process.stop();
         // Release and cancel lie unread, in two connections that are read by two threads.
-        rest[0].unlock("g").unwrap();
+        rest[0].ask("release g").unwrap();
         let ended = brief.answer();
         supervisor.process.resume();
         if ended.is_ok() {

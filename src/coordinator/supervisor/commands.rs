@@ -44,7 +44,12 @@ impl Stops {
 
     /// Whether it is being written that it is evicted.
     pub(super) fn is_being_evicted(&self, id: InstanceId) -> bool {
-        self.evicting.values().any(|(evicted, _)| *evicted == id)
+        self.evicting_on(id).is_some()
+    }
+
+    /// The connection on which it is being written that it is evicted.
+    pub(super) fn evicting_on(&self, id: InstanceId) -> Option<LinkId> {
+        self.evicting.iter().find(|(_, (evicted, _))| *evicted == id).map(|(link, _)| *link)
     }
 
     /// The entry has ended.

@@ -64,7 +64,10 @@ impl Supervisor {
             return;
         }
         if self.stops.was_evicted(id) || self.stops.is_being_evicted(id) {
-            // Its connection had ended before it could read so.
+            // Its connection had ended before it could read so, whether that end was read here or not.
+            if let Some(older) = self.stops.evicting_on(id) {
+                self.cut(older);
+            }
             self.send(link, ToMember::Evicted);
             return self.close_link(link);
         }

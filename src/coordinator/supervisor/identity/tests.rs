@@ -313,6 +313,7 @@ fn an_instance_that_was_evicted_is_nobody_that_can_be_new() {
     supervisor.called(RollCall::Everyone([1, 2].map(|number| (id(number), Tag::new(number))).into()));
     say(&mut supervisor, LinkId::LOCAL, owner(ME, 5, &[1, 2]).all());
     supervisor.time(Supervisor::SLICE, true);
+    supervisor.notified(id(2));
     supervisor.close(1);
     assert_eq!(say(&mut supervisor, STRANGER, stranger(2, 1, &[]).all()), [ToMember::Forfeited]);
 }

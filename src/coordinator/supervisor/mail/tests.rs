@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::super::window::RollCall;
-use super::super::handshake::tests::{begin_hello, group, say_hello};
+use super::super::handshake::tests::{begin_hello, group, nonce_of, say_hello};
 use super::super::{Control, Output, Rules, Settings};
 use super::*;
 use crate::ident::{Attempt, Stamp, Tag, Token};

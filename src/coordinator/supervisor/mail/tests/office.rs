@@ -208,7 +208,7 @@ pub(super) fn greet(
     purpose: Purpose,
     stamp: Stamp,
 ) {
-    let (attempt, nonce) = (Attempt::new(attempt), crate::ident::Nonce::new(id.number()));
+    let (attempt, nonce) = (Attempt::new(attempt), nonce_of(id.number()));
     let hello = Hello { wire: WIRE_VERSION, purpose, trust: Trust::Open, id, attempt, nonce };
     let profile =
         Profile { pid: 0, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
