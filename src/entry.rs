@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::ident::InstanceId;
-use crate::text::Size;
+use crate::text::{Plain, Size};
 use crate::wire::message;
 pub use crate::wire::message::{EndReason, Standing};
 
@@ -112,7 +112,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.pid)?;
         if !self.label.is_empty() {
-            write!(f, " ({})", self.label)?;
+            write!(f, " ({})", Plain(&self.label))?;
         }
         match self.since.elapsed() {
             Ok(elapsed) => write!(f, " for {elapsed:.1?}"),

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::is_unseen;
+
 /// Who an instance is: a random number that it chose itself when it joined.
 ///
 /// It stays the same across reigns. It changes only when the instance was silent in an election beyond the window limit and lost
@@ -146,6 +148,10 @@ impl fmt::Debug for Nonce {
 }
 
 /// A fencing token: one number per grant, rising across all grants of a group, reigns included.
+///
+/// As long as one copy of the program lives it rises whatever the clock does. A group of which all copies have ended
+/// begins at the nanoseconds since 1970, so that its tokens are higher than those before unless the clock was set back in
+/// between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(u64);
 
@@ -273,7 +279,10 @@ impl fmt::Display for Request {
 
 /// A name that the users of a group agree on: of the group itself, or of something in it that is coordinated.
 ///
-/// 1 to 128 bytes of UTF-8 without control characters and without white space at either end.
+/// 1 to 128 bytes of UTF-8, without control characters, without white space at either end, and without characters that
+/// cannot be seen or change the direction of others. Those are refused since two names that look the same would be two
+/// names. They include the joiners and the variation selectors of composed emoji. Names are compared byte by byte: a
+/// letter that Unicode can compose in several ways makes several names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Box<str>);
 
@@ -296,6 +305,9 @@ impl Name {
         }
         if text.chars().any(char::is_control) {
             return Err(NameError::Control);
+        }
+        if let Some(character) = text.chars().find(|letter| is_unseen(*letter)) {
+            return Err(NameError::Unseen { character });
         }
         if text.trim().len() != text.len() {
             return Err(NameError::Padded);
@@ -381,6 +393,11 @@ pub enum NameError {
     },
     /// It has a control character, such as a line feed.
     Control,
+    /// It has a character that cannot be seen, such as a zero-width space, or that changes the direction of others.
+    Unseen {
+        /// The first of them.
+        character: char,
+    },
     /// It begins or ends with white space.
     Padded,
 }
@@ -391,6 +408,9 @@ impl fmt::Display for NameError {
             Self::Empty => f.write_str("a name must have at least one character"),
             Self::TooLong { bytes } => write!(f, "name of {bytes} bytes exceeds {}", Name::LIMIT),
             Self::Control => f.write_str("a name may not have control characters"),
+            Self::Unseen { character } => {
+                write!(f, "a name may not have the unseen character U+{:04X}", u32::from(*character))
+            }
             Self::Padded => f.write_str("a name may not begin or end with white space"),
         }
     }
@@ -410,7 +430,14 @@ mod tests {
             (" a", Err(NameError::Padded)),
             ("a\n", Err(NameError::Control)),
             (long.as_str(), Err(NameError::TooLong { bytes: 129 })),
+            ("a\u{202e}b", Err(NameError::Unseen { character: '\u{202e}' })),
+            ("\u{2067}a", Err(NameError::Unseen { character: '\u{2067}' })),
+            ("a\u{200e}", Err(NameError::Unseen { character: '\u{200e}' })),
+            ("photo\u{200b}sync", Err(NameError::Unseen { character: '\u{200b}' })),
+            ("\u{feff}photo", Err(NameError::Unseen { character: '\u{feff}' })),
+            ("☂\u{fe0f}", Err(NameError::Unseen { character: '\u{fe0f}' })),
             ("photo sync ☂", Ok(())),
+            ("写真 の\u{3000}同期 e\u{301}", Ok(())),
         ] {
             assert_eq!(Name::new(text).map(|_| ()), outcome, "{text:?}");
         }

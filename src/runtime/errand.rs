@@ -7,6 +7,7 @@ use super::calls::{Answer, Patience};
 use super::shared::{Shared, State};
 use crate::error::Error;
 use crate::ident::{InstanceId, Request};
+use crate::text::Plain;
 use crate::wire::VALUE_LIMIT;
 use crate::wire::message::{Order, Purpose, ToSupervisor};
 
@@ -29,7 +30,7 @@ impl Shared {
         let said = state.session.ask(bytes);
         match self.await_errand(state, said, began, patience)? {
             Answer::Replied(bytes) => Ok(bytes),
-            Answer::Failed(reason) => Err(Error::Failed(String::from(reason).into())),
+            Answer::Failed(reason) => Err(Error::Failed(Plain(&reason).to_string().into())),
             other => Err(failure(other)),
         }
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 
 use super::lock;
+use crate::text::Plain;
 
 /// Something that is to be done once.
 pub(super) trait Job: Send + 'static {
@@ -183,7 +184,7 @@ impl<J: Job> Pool<J> {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.run())) {
             // The logger is the application's, and what was thrown as well. If either panics, this thread goes on.
             unless_it_panics(|| job.failed(Failure::Panicked));
-            unless_it_panics(|| log::error!("{} panicked: {}", self.name, message(&*panic)));
+            unless_it_panics(|| log::error!("{} panicked: {}", self.name, Plain(message(&*panic))));
             unless_it_panics(|| drop(panic));
         }
     }

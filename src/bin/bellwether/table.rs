@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bellwether::text::Plain;
+
 /// A heading and rows. Columns are as wide as their widest cell and two blanks apart.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
@@ -39,15 +41,7 @@ const LONGEST: usize = 40;
 
 /// A text that some other process chose, fit for one line, without control of the terminal.
 pub(crate) fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in text.chars() {
-        match letter {
-            '\'' | '"' | '\\' => escaped.push(letter),
-            // Whatever cannot be seen is written out, as in a string of the language.
-            letter => escaped.extend(letter.escape_debug()),
-        }
-    }
-    escaped
+    Plain(text).to_string()
 }
 
 /// The same, fit for one cell: not too long.

@@ -51,10 +51,12 @@ fn a_kind_of_the_other_direction_or_of_none_is_unknown() {
 fn names_that_are_none_are_refused() {
     let long = "x".repeat(Name::LIMIT + 1);
     let bad = |reason| DecodeError::BadName { field: "name", reason };
-    let cases: [(&[u8], DecodeError); 5] = [
+    let cases: [(&[u8], DecodeError); 7] = [
         (b"", bad(NameError::Empty)),
         (b" a", bad(NameError::Padded)),
         (b"a\n", bad(NameError::Control)),
+        ("a\u{202e}".as_bytes(), bad(NameError::Unseen { character: '\u{202e}' })),
+        ("\u{200b}".as_bytes(), bad(NameError::Unseen { character: '\u{200b}' })),
         (long.as_bytes(), DecodeError::TooLong { field: "name", len: 129, limit: 128 }),
         (b"a\xff", DecodeError::Utf8 { field: "name" }),
     ];
