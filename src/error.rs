@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::entry::Holder;
 use crate::ident::{InstanceId, NameError, Version};
+use crate::text::Plain;
 use crate::wire::message::Refusal;
 
 /// Why a call on a group or an instance failed.
@@ -91,6 +92,13 @@ pub enum Error {
     Left,
     /// Every id that was tried is in use on this machine: the names are taken by some other program.
     PresenceTaken,
+    /// This process may not have abstract Unix sockets, by which the kernel shows that an instance lives: mostly a sandbox
+    /// forbids them. Allow `AF_UNIX` beside `AF_INET` in systemd's `RestrictAddressFamilies=`. A strictly confined snap
+    /// refuses every such name that is not its own; use another confinement.
+    Sandboxed {
+        /// What the operating system answered.
+        source: io::Error,
+    },
     /// The instance was used in a forked child. It belongs to the parent; join again in the child.
     Forked,
     /// The operating system refused something that has nothing to do with the port, such as a thread.
@@ -161,7 +169,7 @@ impl fmt::Display for Error {
                 held_by(f, holder.as_ref())
             }
             Self::Lost => f.write_str("the grant was revoked"),
-            Self::Denied(reason) => write!(f, "denied: {reason}"),
+            Self::Denied(reason) => write!(f, "denied: {}", Plain(reason)),
             Self::Conflict { version } => write!(f, "conflict: the key has version {version}"),
             Self::Failed(error) => write!(f, "the work failed: {error}"),
             Self::Interrupted => f.write_str("interrupted: it is unknown whether it was done"),
@@ -173,6 +181,9 @@ impl fmt::Display for Error {
             Self::Left => f.write_str("the instance has left its group"),
             Self::Crashed => f.write_str("a thread of this instance has panicked, and so it has left its group"),
             Self::PresenceTaken => f.write_str("every id that was tried is taken by another program"),
+            Self::Sandboxed { source } => {
+                write!(f, "this process may not have abstract unix sockets, perhaps because of a sandbox: {source}")
+            }
             Self::Forked => f.write_str("the instance belongs to the parent of this process"),
             Self::System { attempted, source } => write!(f, "cannot {attempted}: {source}"),
         }
@@ -184,17 +195,30 @@ fn held_by(f: &mut fmt::Formatter<'_>, holder: Option<&Holder>) -> fmt::Result {
 }
 
 impl Error {
+    /// The socket that shows that this instance lives cannot be had.
+    pub(crate) fn no_presence(source: io::Error) -> Self {
+        // What systemd's and other filters of address families answer; std has no kind for it.
+        let no_family = cfg!(target_os = "linux") && source.raw_os_error() == Some(EAFNOSUPPORT);
+        if no_family || source.kind() == io::ErrorKind::PermissionDenied {
+            return Self::Sandboxed { source };
+        }
+        Self::System { attempted: "bind the socket of its presence", source }
+    }
+
     /// The time given for a call has passed that was not in a queue.
     pub(crate) const fn timed_out(waited: Duration) -> Self {
         Self::TimedOut { waited, holder: None, position: None }
     }
 }
 
+/// "Address family not supported", as Linux counts its errors.
+const EAFNOSUPPORT: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 124 } else { 97 };
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Name(error) => Some(error),
-            Self::System { source, .. } => Some(source),
+            Self::System { source, .. } | Self::Sandboxed { source } => Some(source),
             Self::Failed(error) => Some(error.as_ref()),
             _ => None,
         }
@@ -204,5 +228,43 @@ impl std::error::Error for Error {
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
         Self::Name(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::time;
+
+    #[test]
+    fn what_a_sandbox_forbids_is_named() {
+        for (number, forbidden) in [(1, true), (13, true), (EAFNOSUPPORT, true), (24, false), (12, false), (98, false)]
+        {
+            let error = Error::no_presence(io::Error::from_raw_os_error(number));
+            assert_eq!(matches!(error, Error::Sandboxed { .. }), forbidden, "{error}");
+            assert_eq!(error.to_string().contains("sandbox"), forbidden, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_others_chose_is_shown_without_control_of_the_terminal() {
+        for (chosen, shown) in [
+            ("worker 3", "worker 3"),
+            ("a\nb", "a\\nb"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{202e}evil", "\\u{202e}evil"),
+            ("zero\u{200b}width", "zero\\u{200b}width"),
+        ] {
+            let holder = || Holder { id: InstanceId::new(1), pid: 7, label: chosen.to_owned(), since: time(0) };
+            for (error, begins) in [
+                (Error::Denied(chosen.to_owned()), format!("denied: {shown}")),
+                (
+                    Error::WouldBlock { holder: Some(holder()) },
+                    format!("would have to wait, held by process 7 ({shown}) for "),
+                ),
+            ] {
+                assert!(error.to_string().starts_with(&begins), "{error}");
+            }
+        }
     }
 }

@@ -48,7 +48,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group of this name: 1 to 128 bytes without control characters and without white space at either end.
+    /// A group of this name, which is what [`Name`](crate::Name) allows: 1 to 128 bytes, all of which can be seen.
     ///
     /// # Errors
     ///
@@ -71,14 +71,19 @@ impl Group {
 
     /// The supervisor port. All copies must use the same one.
     ///
-    /// Defaults to a port in 10240..=32767 that is derived from the group's name and the user, so that two users' groups
-    /// of one name do not meet. Port 0 is refused when joining; ports below 1024 need permission.
+    /// Defaults to a port in 10240..=32767 that is derived from the group's name and the effective user id, so that two
+    /// users' groups of one name do not meet. A process under `sudo`, or in a systemd unit with `DynamicUser=`, is another
+    /// user's and so in another group; a container mostly has a network namespace, and so ports, of its own. Port 0 is refused when joining; ports below 1024 need permission.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
     /// A text that the registry shows for this instance, at most 256 bytes. Defaults to none.
+    ///
+    /// Any text is taken, since labels often come from file names and the like. Errors, and the `bellwether` command, show
+    /// control characters and what else cannot be seen as escapes; a program that shows [`Entry::label`] itself has to do
+    /// the same.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
@@ -253,7 +258,7 @@ impl Group {
     /// # Errors
     ///
     /// [`Error::PortUnusable`], [`Error::Refused`], [`Error::SupervisorUnresponsive`], [`Error::PresenceTaken`],
-    /// [`Error::Option`] for an option out of its range, [`Error::System`].
+    /// [`Error::Sandboxed`], [`Error::Option`] for an option out of its range, [`Error::System`].
     pub fn join(self) -> Result<Instance, Error> {
         self.join_within(None)
     }

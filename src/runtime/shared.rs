@@ -552,7 +552,7 @@ pub(crate) fn new_presence(settings: &Settings) -> Result<(InstanceId, Presence)
         match Presence::bind(settings.mechanism, settings.port, id) {
             Ok(presence) => return Ok((id, presence)),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-            Err(source) => return Err(Error::System { attempted: "bind the socket of its presence", source }),
+            Err(source) => return Err(Error::no_presence(source)),
         }
     }
     Err(Error::PresenceTaken)
