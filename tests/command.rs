@@ -2,6 +2,8 @@
 
 #[path = "command/control.rs"]
 mod control;
+#[path = "command/json.rs"]
+mod json;
 #[path = "command/running.rs"]
 mod running;
 #[path = "command/state.rs"]
@@ -130,7 +132,10 @@ fn c8_status_names_every_member_once() {
 
     assert_eq!(status["group"], group.as_str());
     assert!(status["port"].as_u64().is_some_and(|port| (10_240..=32_767).contains(&port)), "{status}");
-    assert!(status["epoch"].as_u64().is_some_and(|epoch| epoch > 0), "{status}");
+    assert!(
+        status["epoch"].as_str().is_some_and(|epoch| epoch.parse::<u64>().is_ok_and(|epoch| epoch > 0)),
+        "{status}"
+    );
     let entries = entries(&status);
     let count = |key: &str, value: &str| entries.iter().filter(|entry| entry[key] == value).count();
     assert_eq!((count("role", "supervisor"), count("role", "subordinate")), (1, 2), "{status}");

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::input;
+use crate::json::line;
 use crate::status::{self, PATIENCE};
 use crate::table::escaped;
 
@@ -140,7 +141,7 @@ impl Target {
             .map_err(|error| Failure::NotDone { attempted: format!("{what} in {group:?}"), error })?;
         let mut out = io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", json!({ "group": group, "reached": count }))?;
+            writeln!(out, "{}", line(&json!({ "group": group, "reached": count })))?;
         } else {
             writeln!(out, "reached {count} in {}", escaped(group))?;
         }

@@ -6,6 +6,7 @@ use bellwether::sync::{LockStatus, Mode};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::json::wide;
 use crate::table::{Table, plain};
 
 /// One row for everyone who holds something or waits for it: first the holders, the oldest grant first, then the waiters
@@ -42,18 +43,18 @@ pub(crate) fn json(locks: &[LockStatus]) -> Value {
 fn lock(lock: &LockStatus) -> Value {
     let holders = lock.holders.iter().map(|held| {
         json!({
-            "id": held.holder.id.to_string(),
+            "id": wide(held.holder.id),
             "pid": held.holder.pid,
             "label": held.holder.label,
             "mode": word(held.mode),
             "permits": permits(held.mode),
             "since": clock::utc(held.holder.since),
-            "token": held.token.number(),
+            "token": wide(held.token),
         })
     });
     let waiters = lock.waiters.iter().map(|waiter| {
         json!({
-            "id": waiter.id.to_string(),
+            "id": wide(waiter.id),
             "pid": waiter.pid,
             "label": waiter.label,
             "mode": word(waiter.mode),

@@ -19,6 +19,7 @@ mod demo;
 mod failure;
 mod input;
 mod join;
+mod json;
 mod locks;
 mod registry;
 mod state;
@@ -53,7 +54,8 @@ enum Task {
     /// Print who is in a group and who holds and waits for its locks, without joining it.
     ///
     /// A supervisor that does not say within a second who holds what leaves the registry without the locks; in JSON
-    /// they are null then. The exit status is 1 if no copy of the program runs, or if something else listens on the port.
+    /// they are null then. Ids, epochs, tokens and versions are strings there: they may have more digits than a JSON
+    /// number keeps. The exit status is 1 if no copy of the program runs, or if something else listens on the port.
     Status(status::Options),
 
     /// Read, write and watch the values that the copies of a program share, without joining their group.

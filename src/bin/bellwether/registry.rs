@@ -6,6 +6,7 @@ use bellwether::{Entry, Epoch, Role};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::json::wide;
 use crate::table::{Table, plain};
 
 /// The entries as a table, in the order given.
@@ -28,7 +29,7 @@ pub(crate) fn table(entries: &[Entry], now: SystemTime, indent: usize) -> Table<
 pub(crate) fn json(group: &str, port: u16, epoch: Epoch, entries: &[Entry]) -> Value {
     let entry = |entry: &Entry| {
         json!({
-            "id": entry.id.to_string(),
+            "id": wide(entry.id),
             "pid": entry.pid,
             "label": entry.label,
             "role": role(entry.role),
@@ -37,7 +38,7 @@ pub(crate) fn json(group: &str, port: u16, epoch: Epoch, entries: &[Entry]) -> V
         })
     };
     let entries: Vec<_> = entries.iter().map(entry).collect();
-    json!({ "group": group, "port": port, "epoch": epoch.number(), "entries": entries })
+    json!({ "group": group, "port": port, "epoch": wide(epoch), "entries": entries })
 }
 
 /// The word for a role.
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn the_json_names_the_group_and_the_reign() {
         let value = json("a \"b\"", 20_000, Epoch::new(u64::MAX), &[]);
-        let text = format!(r#"{{"group": "a \"b\"", "port": 20000, "epoch": {}, "entries": []}}"#, u64::MAX);
+        let text = format!(r#"{{"group": "a \"b\"", "port": 20000, "epoch": "{}", "entries": []}}"#, u64::MAX);
         assert_eq!(value, text.parse::<Value>().unwrap());
     }
 

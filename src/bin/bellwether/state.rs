@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::input;
+use crate::json::{line, wide};
 use crate::status::{self, PATIENCE};
 use crate::table::{Table, plain};
 
@@ -41,10 +42,10 @@ enum Task {
         value: OsString,
     },
 
-    /// Print the values that there are and then every change, one line each, until interrupted.
+    /// Print the values that there are and then what changes, one line each, until interrupted.
     ///
-    /// Goes on through changes of supervisor; of several writes to one key in such a moment it may tell only the last. It
-    /// ends with status 0 when the last copy of the program has ended: the values have ended with it.
+    /// Goes on through changes of supervisor. Of several writes to one key in such a moment, or faster than they are
+    /// printed, it may tell only the last. It ends with status 0 when the last copy of the program has ended: the values have ended with it.
     Watch {
         #[command(flatten)]
         group: Group,
@@ -67,7 +68,7 @@ struct Group {
     #[arg(value_parser = crate::name)]
     group: Name,
 
-    /// Print JSON: bytes that are UTF-8 as `value`, others in hexadecimal digits as `hex`.
+    /// Print JSON: bytes that are UTF-8 as `value`, others in hexadecimal digits as `hex`; versions as strings.
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +103,7 @@ fn get(key: &Key, port: Option<u16>) -> Result<(), Failure> {
     let value = value.ok_or_else(|| Failure::NoValue { group: group.to_owned(), key: name.to_owned() })?;
     let mut out = io::stdout().lock();
     if key.group.json {
-        writeln!(out, "{}", json(name, value.version, Some(&value.bytes)))?;
+        writeln!(out, "{}", line(&json(name, value.version, Some(&value.bytes))))?;
     } else {
         out.write_all(&value.bytes)?;
     }
@@ -122,7 +123,8 @@ fn list(group: &Group, port: Option<u16>) -> Result<(), Failure> {
     if group.json {
         let values: Vec<_> =
             values.iter().map(|(key, value)| json(key.as_str(), value.version, Some(&value.bytes))).collect();
-        writeln!(out, "{}", json!({ "group": group.group.as_str(), "port": observer.port(), "values": values }))?;
+        let list = json!({ "group": group.group.as_str(), "port": observer.port(), "values": values });
+        writeln!(out, "{}", line(&list))?;
     } else {
         let mut table = Table::new(["key", "version", "bytes", "value"], 0);
         for (key, StateValue { bytes, version, .. }) in values {
@@ -152,7 +154,7 @@ impl Key {
         })?;
         let mut out = io::stdout().lock();
         if self.group.json {
-            writeln!(out, "{}", json!({ "key": self.key.as_str(), "version": version.to_string() }))?;
+            writeln!(out, "{}", line(&json!({ "key": self.key.as_str(), "version": wide(version) })))?;
         } else {
             writeln!(out, "{version}")?;
         }
@@ -162,7 +164,7 @@ impl Key {
 
 /// One value, or the deletion of one, as JSON.
 fn json(key: &str, version: Version, bytes: Option<&[u8]>) -> Value {
-    let version = version.to_string();
+    let version = wide(version);
     match bytes.map(str::from_utf8) {
         Some(Ok(text)) => json!({ "key": key, "version": version, "value": text }),
         Some(Err(_)) => json!({ "key": key, "version": version, "hex": hex(bytes.unwrap_or_default()) }),

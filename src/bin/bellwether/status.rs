@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::json::line;
 use crate::{locks, registry};
 
 /// What `status` is told.
@@ -37,7 +38,7 @@ pub(crate) fn run(options: &Options, port: Option<u16>) -> Result<(), Failure> {
     if options.json {
         let mut status = registry::json(options.group.as_str(), observer.port(), epoch, &entries);
         status["locks"] = surveyed(&observer)?.as_deref().map_or(Value::Null, locks::json);
-        writeln!(out, "{status}")?;
+        writeln!(out, "{}", line(&status))?;
         return Ok(out.flush()?);
     }
     entries.sort_by_key(|entry| (entry.role != Role::Supervisor, entry.since, entry.id));

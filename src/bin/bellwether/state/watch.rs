@@ -1,4 +1,4 @@
-//! `bellwether state watch`: every change of the values, as it happens.
+//! `bellwether state watch`: the values, and what changes as it happens.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,6 +10,7 @@ use crossbeam::channel::RecvTimeoutError;
 use super::{Group, json};
 use crate::clock;
 use crate::failure::Failure;
+use crate::json::line;
 use crate::table::{escaped, plain};
 
 /// How often it is asked, while nobody reigns, whether anybody is left.
@@ -74,7 +75,7 @@ struct Change {
 
 impl Change {
     fn json(&self) -> String {
-        json(self.key.as_str(), self.version, self.bytes.as_deref()).to_string()
+        line(&json(self.key.as_str(), self.version, self.bytes.as_deref()))
     }
 
     fn words(&self, now: SystemTime) -> String {
