@@ -35,6 +35,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for event in events {
         match event {
             Event::State { key, bytes: Some(bytes), .. } if key.as_str() == KEY => use_bandwidth(&bytes)?,
+            // Too slow, or away: what there is now is what counts.
+            Event::Missed(_) => {
+                if let Some(value) = program.state().get(KEY) {
+                    use_bandwidth(&value.bytes)?;
+                }
+            }
             _ => {}
         }
     }

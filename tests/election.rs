@@ -170,10 +170,10 @@ fn a_receiver_that_lags_is_told_how_many_events_it_missed() {
         let drained = if round == 3 { member.ask("drain").unwrap() } else { continue };
         told = (drained.number("read"), drained.number("missed"));
     }
-    // The channel was full, so the news of what was missed comes with the next event.
-    assert_eq!(told, (1024, 0));
+    // That something is missing comes without another event; how much is known when the next one comes.
+    assert!(told.0 == 1024 && told.1 > 0, "{told:?}");
     let visitor = fleet.member("");
     let drained = member.ask("drain").unwrap();
-    assert_eq!((drained.number("read"), drained.number("missed")), (1, 1600 - 1024));
+    assert_eq!((drained.number("read"), told.1 + drained.number("missed")), (1, 1600 - 1024));
     drop(visitor);
 }

@@ -103,7 +103,7 @@ fn words(event: &Event) -> String {
         Event::Evicted => "told to stop and still there: evicted".into(),
         Event::Crashed => "a thread has panicked: out of the group".into(),
         Event::PortUnusable(reason) => format!("the port is unusable at the moment: {reason}"),
-        Event::Missed(count) => format!("too slow: {count} events were missed"),
+        Event::Missed(count) => format!("too slow, or away: {count} events were missed, or more"),
         other => format!("{other:?}"),
     }
 }
@@ -139,7 +139,7 @@ mod tests {
                 "disconnected from 0000000000000001: the election begins",
             ),
             (Event::Hung { supervisor: None }, "whoever has the port does not answer"),
-            (Event::Missed(3), "too slow: 3 events were missed"),
+            (Event::Missed(3), "too slow, or away: 3 events were missed, or more"),
             (
                 Event::PortUnusable(PortReason::OtherGroup),
                 "the port is unusable at the moment: another group listens there",
