@@ -82,7 +82,8 @@ pub enum Event {
         /// The id from now on.
         new: InstanceId,
     },
-    /// A value of the state was written, by whomever; of a deleted one there are no bytes.
+    /// A value of the state was written, by any instance, this one included; of a deleted one there are no bytes. A key that
+    /// was written several times while this instance was not connected comes once, after [`Event::Missed`].
     State {
         /// The key.
         key: Name,

@@ -80,9 +80,9 @@ impl Instance {
         self.send_within(Some(to), bytes.into(), Patience::For(timeout)).map(drop)
     }
 
-    /// Sends a message to all other instances that are connected, and says to how many. None is an error, and neither
-    /// is one whose connection ends meanwhile. Otherwise as [`Instance::send`]; what one instance sends to one and to all
-    /// has one order as well.
+    /// Sends a message to all other instances that are connected, and returns to how many. `Ok(0)` if there are none; an
+    /// instance whose connection ends meanwhile is no error either. Otherwise as [`Instance::send`]; what one instance
+    /// sends to one and to all has one order as well.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Instance {
         self.command_within(Some(to), command).map(drop)
     }
 
-    /// Commands something to all other instances that are connected, and says to how many. None is no error. Otherwise
+    /// Commands something to all other instances that are connected, and returns to how many: `Ok(0)` if there are none. Otherwise
     /// as [`Instance::command`].
     ///
     /// ```

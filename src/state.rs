@@ -16,10 +16,12 @@ use crate::wire::message::Value;
 /// [`Instance::state`](crate::Instance::state) and [`Observer::state`](crate::Observer::state).
 ///
 /// Reading asks nobody. A write goes through the supervisor, which puts all writes into one order and sends them to
-/// everyone in it; it returns when it lies in the kernel for everyone who is connected. Whoever reads the key after that,
-/// in whichever instance, finds this value or a later one: reading takes in first what has come. (Without the feature
-/// `native`, or elsewhere than on Linux, it may take some moments more.) [`Event::State`](crate::Event::State) tells of
-/// every change. What was acknowledged survives the supervisor; a complete restart of the group forgets everything. Who
+/// everyone in it; it returns when it lies in the kernel for everyone who is connected. A read of the key after that, in
+/// any instance that is connected, returns this value or a later one: reading takes in first what has come. (Without the
+/// feature `native`, or elsewhere than on Linux, it may take some moments more.) An instance that has lost its connection,
+/// for instance because it was stopped for long, reads its old copy until it is back. [`Event::State`](crate::Event::State)
+/// tells of each write that reaches this instance, and [`Event::Missed`](crate::Event::Missed) that there were others:
+/// then read again. What was acknowledged survives the supervisor; a complete restart of the group forgets everything. Who
 /// reads a value before its writer is told that the write is done can have read one that is gone again after the death of
 /// the supervisor.
 ///

@@ -36,7 +36,8 @@ impl Guard {
         Self { instance, request, hold, panicked: thread::panicking() }
     }
 
-    /// The fencing token: higher than that of every grant of this name before, reigns included.
+    /// The fencing token: higher than that of every grant of this name before, reigns included. (After the end of all copies
+    /// of the program and a clock that was set back it is not: see [`Token`].)
     ///
     /// It may rise while the guard exists, when a change of supervisor took a lock from somebody else who was silent for
     /// too long; then ask again before the next write. After a loss it is the token of the grant again, even if it had

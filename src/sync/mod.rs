@@ -1,5 +1,8 @@
 //! What the application holds: locks and their like, named after their cousins in `std::sync` and behaving like them,
 //! with a name that all copies of the program agree on in place of a memory address.
+//!
+//! A mutex, an rwlock, a semaphore, a barrier and a once of the same name are five different things: who holds the mutex
+//! `"catalog"` does not hold the rwlock `"catalog"`.
 
 mod barrier;
 mod guard;

@@ -12,7 +12,9 @@ use crate::wire::message::Mode;
 
 /// A lock that one holds to write, or any number share to read; from [`Instance::rwlock`].
 ///
-/// First come, first served: a reader waits behind a writer that waits, so writers are not starved. Otherwise like
+/// First come, first served: a reader waits behind a writer that waits, so writers are not starved. A
+/// thread that reads while it has a guard to read already can therefore wait for ever, as with `std::sync::RwLock`: for a
+/// writer that waits for the first guard. Otherwise like
 /// [`Mutex`](super::Mutex), to which the blocking, the errors and the guards are the same. [`Guard::abandoned`] is about the
 /// last writer: a reader leaves nothing half done, also when it is killed.
 ///
