@@ -91,7 +91,9 @@ pub enum Error {
     Left,
     /// Every id that was tried is in use on this machine: the names are taken by some other program.
     PresenceTaken,
-    /// The instance was used in a forked child. It belongs to the parent; join again in the child.
+    /// The instance was used in a forked child, where it belongs to the parent: join again there. From `join` and `observe`:
+    /// this process was forked by one that has an instance, and cannot close what it inherited. That takes Linux, the
+    /// feature `native` and `/proc`; anywhere else a forked child has to call `exec` first.
     Forked,
     /// The operating system refused something that has nothing to do with the port, such as a thread.
     System {

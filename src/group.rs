@@ -269,6 +269,7 @@ impl Group {
 
     fn join_within(self, timeout: Option<Duration>) -> Result<Instance, Error> {
         let settings = self.settings(Purpose::Member)?;
+        endpoint::inherit::close_inherited().map_err(|_| Error::Forked)?;
         let grown = endpoint::raise::grow_at_once();
         let (id, presence) = shared::new_presence(&settings)?;
         let profile = self.profile(presence.udp_port());
@@ -295,6 +296,7 @@ impl Group {
     /// [`Error::NoSupervisor`] if no copy of the program runs; otherwise those of [`Group::join`].
     pub fn observe(self) -> Result<Observer, Error> {
         let settings = self.settings(Purpose::Observer)?;
+        endpoint::inherit::close_inherited().map_err(|_| Error::Forked)?;
         let profile = self.profile(0);
         let id = crate::ident::InstanceId::new(clock::chance());
         let session = Session::new(id, shared::new_nonce(), self.name, profile);

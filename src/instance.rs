@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::ident::{Epoch, InstanceId};
 use crate::office::Office;
 use crate::runtime::calls::Patience;
+use crate::runtime::endpoint::inherit;
 use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::reign::{Ended, Reign};
@@ -28,9 +29,10 @@ use crate::wire::message::ToSupervisor;
 ///
 /// # Caveats
 ///
-/// A child that was forked and has not called `exec` inherits the sockets of its parent: as long as it lives, the
-/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`], and what cannot fail
-/// shows nothing there: a subordinate with the parent's id in epoch 0, an empty registry, and events that have ended.
+/// A forked child that has not called `exec` inherits the sockets of its parent, and hides the parent's death from the
+/// group while it keeps them open. Its calls on the parent's instance fail with [`Error::Forked`]. What cannot fail shows
+/// nothing there: a subordinate with the parent's id in epoch 0, an empty registry, and events that have ended. On Linux with
+/// the feature `native` the child can let go of the parent's sockets and [join again](crate#daemons-and-pre-fork-servers).
 /// Children started through [`std::process::Command`] inherit nothing.
 ///
 /// A policy or a request handler ([`Group::policy`](crate::Group::policy), [`Group::on_request`](crate::Group::on_request))
@@ -317,9 +319,20 @@ pub(crate) fn locks(shared: &Shared, patience: Patience) -> Result<Vec<LockStatu
 }
 
 impl Handle {
+    /// In a forked child: lets go of what is the parent's.
+    fn disown(&self) {
+        // What cannot be closed now is an error of the next `join`.
+        let _ = inherit::close_inherited();
+        // The thread is none of this process. Its lock can be held by another thread of the parent.
+        if let Ok(mut driver) = self.driver.try_lock() {
+            std::mem::forget(driver.take());
+        }
+    }
+
     fn leave(&self) {
-        // In a forked child the threads do not exist and the connection is the parent's: touch neither.
+        // In a forked child the threads do not exist and the connection is the parent's: only give it back.
         if self.shared.is_forked() {
+            self.disown();
             return;
         }
         match self.shared.begin_leaving() {

@@ -113,6 +113,41 @@
 //! whole election longer than [`Group::window_limit`] does it lose it, and is told so when it runs again
 //! ([`Event::Forfeited`]).
 //!
+//! # Daemons and pre-fork servers
+//!
+//! A forked child inherits the sockets of its parent. On Linux with the feature `native` it closes all of them that belong
+//! to this crate when it drops an [`Instance`] or an [`Observer`] of its parent, and at the latest when it calls
+//! [`Group::join`] or [`Group::observe`]. The parent notices nothing: it stays in the group with all that it holds. The
+//! child is then an instance like any other. If the parent dies, the group notices at once although the child lives.
+//!
+//! Fork while no other thread of the program is joining or leaving a group: a socket that is opened at the very moment of
+//! the fork can stay open in the child. A child that neither drops nor joins keeps all of them open, and so does one that is
+//! forked inside a policy or a request handler until it has left it; it must not return from there.
+//!
+//! A program that joins, so that its user sees what fails, and then becomes a daemon (Linux):
+//!
+//! ```no_run
+//! # #[cfg(unix)]
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let group = bellwether::Group::new("photo-sync")?;
+//!     let instance = group.clone().join()?;
+//!
+//!     // SAFETY: `daemon` forks, and goes on in the child, which has this thread alone. Nothing here holds a lock.
+//!     if unsafe { libc::daemon(0, 0) } != 0 {
+//!         return Err(std::io::Error::last_os_error().into());
+//!     }
+//!     drop(instance); // the parent's; its process has ended without a word, as if it were killed
+//!     let instance = group.join()?;
+//!
+//!     let _office = instance.office()?;
+//!     Ok(()) // the work that one of them does
+//! }
+//! # #[cfg(not(unix))] fn main() {}
+//! ```
+//!
+//! On other systems, and without `native`, joining in a forked child is [`Error::Forked`] while the parent's sockets are
+//! open in it: call `exec`, or join after the last fork.
+//!
 //! # In scope
 //!
 //! Copies of one program, of one user, on one machine, in one network namespace. Synchronous code, threads. Linux; other

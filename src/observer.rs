@@ -122,6 +122,11 @@ impl fmt::Debug for Observer {
 impl Drop for Observer {
     fn drop(&mut self) {
         if self.shared.is_forked() {
+            // As an instance does there.
+            let _ = endpoint::inherit::close_inherited();
+            if let Ok(mut thread) = self.thread.try_lock() {
+                std::mem::forget(thread.take());
+            }
             return;
         }
         if let Some(Seat::Subordinate(peer)) = self.shared.begin_leaving() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::follow::{Followed, follow};
 use super::reign::{self, Ended};
+use super::endpoint::inherit::Owned;
 use super::shared::Shared;
 use super::{clock, endpoint};
 use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};
@@ -37,8 +38,8 @@ fn elect(shared: &Arc<Shared>) {
     let mut heir = None;
     // What the last open reign had come to when it lacked what the office takes.
     let mut lacked = None;
-    let mut listener: Option<TcpListener> = None;
-    let mut stream: Option<TcpStream> = None;
+    let mut listener: Option<Owned<TcpListener>> = None;
+    let mut stream: Option<Owned<TcpStream>> = None;
     let mut refusal = None;
     let mut setbacks = Setbacks::default();
     let mut kind = ErrorKind::Other;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint;
+use super::endpoint::inherit::Owned;
 use super::peer::Peer;
 use super::shared::{Seat, Shared};
 use crate::wire::message::{Purpose, Refusal, ToSupervisor};
@@ -42,7 +43,7 @@ impl fmt::Display for Followed {
 pub(super) const ANSWER: Duration = Duration::from_millis(1500);
 
 /// Says hello on this connection and takes what comes until it ends.
-pub(crate) fn follow(shared: &Shared, stream: TcpStream) -> Followed {
+pub(crate) fn follow(shared: &Shared, stream: Owned<TcpStream>) -> Followed {
     let Ok(peer) = Peer::new(stream) else { return Followed::Ended };
     let peer = Arc::new(peer);
     let Some(followed) = greet(shared, &peer) else { return Followed::Ended };

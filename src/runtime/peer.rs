@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
+use super::endpoint::inherit::Owned;
 use super::follow::{self, Followed};
 use super::outbox::{Flushed, Outbox};
 use super::shared::Shared;
@@ -29,7 +30,7 @@ use crate::wire::message::{ToMember, ToSupervisor};
 /// The connection of a subordinate to its supervisor.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Owned<TcpStream>,
     pub(crate) outbox: Outbox,
     turn: Mutex<Turn>,
     ear: Mutex<Ear>,
@@ -48,7 +49,7 @@ impl Peer {
     /// if no call comes; the end of the connection is noticed at once.
     pub(super) const BUSY: Duration = Duration::from_millis(2);
 
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(stream: Owned<TcpStream>) -> io::Result<Self> {
         endpoint::prepare(&stream)?;
         stream.set_write_timeout(Some(Self::TAKEN))?;
         let ear = Mutex::new(Ear {
