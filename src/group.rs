@@ -12,6 +12,7 @@ use crate::ident::Name;
 use crate::instance::Instance;
 use crate::observer::Observer;
 use crate::runtime::callbacks::Callbacks;
+use crate::runtime::calls::TRY;
 use crate::runtime::presence::Mechanism;
 use crate::runtime::shared::{self, Settings, Shared};
 use crate::runtime::{clock, driver, endpoint, spawn};
@@ -258,7 +259,7 @@ impl Group {
         self.join_within(None)
     }
 
-    /// The same, for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -282,7 +283,7 @@ impl Group {
         let driver = driver.map_err(|source| Error::System { attempted: "start a thread", source })?;
         let instance = Instance::new(shared.clone(), driver);
         // On failure the instance is dropped, which ends its thread.
-        shared.wait_joined(timeout)?;
+        shared.wait_joined(timeout.map(|timeout| timeout.max(TRY)))?;
         if !grown {
             shared.raise_later();
         }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ident::{Epoch, InstanceId};
 use crate::office::Office;
-use crate::runtime::calls::Patience;
+use crate::runtime::calls::{Patience, TRY};
 use crate::runtime::endpoint::inherit;
 use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
@@ -141,13 +141,13 @@ impl Instance {
         self.office_within(Some(Duration::ZERO))
     }
 
-    /// The same, for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
     /// Those of [`Instance::office`], and [`Error::TimedOut`].
     pub fn office_timeout(&self, timeout: Duration) -> Result<Office, Error> {
-        // Zero means not to wait at all; whoever gives a time means to wait.
+        // Zero is the form that does not wait and has another error.
         self.office_within(Some(timeout.max(Duration::from_nanos(1))))
     }
 
@@ -199,7 +199,7 @@ impl Instance {
         self.locks_within(Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -247,8 +247,9 @@ impl Instance {
         self.resign_within(None)
     }
 
-    /// The same, for at most this long. If the time passes while a guard is held, nothing has happened; if it passes
-    /// later, the office is handed over all the same.
+    /// The same with a [time-out](crate#time-outs), which is for the guards. If the time passes while a guard is held, nothing
+    /// has happened; if it passes later, the office is handed over all the same, and request handlers that run have no more
+    /// time than the call.
     ///
     /// # Errors
     ///
@@ -263,7 +264,8 @@ impl Instance {
         let (reign, epoch) = shared.prepare_resignation(began, timeout)?;
         let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
         reign.stop(Ended::Resigned, left.unwrap_or(Reign::DRAIN).min(Reign::DRAIN));
-        shared.wait_after(epoch, began, timeout)
+        // The election is no more than a round trip, unless somebody is missing.
+        shared.wait_after(epoch, began, timeout.map(|timeout| timeout.max(TRY)))
     }
 
     /// Leaves the group. What it held is released: a `try_lock` that begins after this call has returned does not find it

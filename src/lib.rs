@@ -62,6 +62,31 @@
 //! A lock is held until it is released or its holder's process is gone, whatever happens to the supervisor: holders
 //! keep what they hold, and waiters their places. There is no lease to renew.
 //!
+//! # Time-outs
+//!
+//! Most calls that block have a form with a time-out. The time is for what the call waits for:
+//!
+//! | call | waits for |
+//! |---|---|
+//! | `lock`, `read`, `write`, `acquire` | the holders, and the calls ahead in the queue |
+//! | `run` of a [`Once`](sync::Once) | another copy that runs it |
+//! | `put`, `delete`, `put_if`, `delete_if`, `resize` | nothing but an answer |
+//! | `send`, `broadcast`, `command` | nothing but an answer, which a slow recipient can delay |
+//! | `request` | the handler |
+//! | `locks` | nothing but an answer |
+//! | [`office`](Instance::office) | the time when this copy is the supervisor; asks nobody |
+//! | [`resign`](Instance::resign) | the guards of the office |
+//! | [`join`](Group::join) | copies that a new supervisor waits for |
+//! | `wait` at a [`Barrier`](sync::Barrier) | the other parties |
+//!
+//! All but `office` also wait for the end of an election, of a pause, and of a policy.
+//!
+//! The round trip to the supervisor is not counted: a call gives the supervisor a second to answer, also if its time is
+//! shorter. So a time-out of zero means "do not wait for others". The call succeeds if there is nothing else to wait for. It
+//! fails with [`Error::TimedOut`] at once if a lock is held, if an election is on, or if this copy has not the office or
+//! has a guard of it; and within that second if a handler, a policy or a recipient is slow, since the supervisor
+//! cannot know that they will be.
+//!
 //! # Values that all copies share
 //!
 //! [`Instance::state`] is a small map of named values with versions: whoever writes is told when the value is

@@ -92,7 +92,7 @@ impl<'a> State<'a> {
         self.write(key, None, Some(bytes.as_ref()), Patience::Forever)
     }
 
-    /// The same for at most this long. At the supervisor's own instance it takes up to 0.4 seconds longer for each
+    /// The same with a [time-out](crate#time-outs). At the supervisor's own instance it takes up to 0.4 seconds longer for each
     /// subordinate that stands still with full buffers; once, since its connection is given up then.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl<'a> State<'a> {
         self.write_if(key, version, bytes.as_ref(), Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl<'a> State<'a> {
         self.write(key, None, None, Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl<'a> State<'a> {
         self.write(key, Some(version.stamp()), None, Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///

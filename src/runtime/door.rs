@@ -443,7 +443,6 @@ impl Visitor {
     }
 }
 
-
 /// How often the accepting thread looks at the time while a handshake is not accepted yet.
 const TICK: Duration = Duration::from_millis(50);
 

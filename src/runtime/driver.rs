@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::endpoint::inherit::Owned;
 use super::follow::{Followed, follow};
 use super::reign::{self, Ended};
-use super::endpoint::inherit::Owned;
 use super::shared::Shared;
 use super::{clock, endpoint};
 use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};

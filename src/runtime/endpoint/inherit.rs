@@ -188,3 +188,36 @@ mod imp {
         if inodes.is_empty() { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 }
+
+#[cfg(all(test, feature = "native", target_os = "linux"))]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    fn is_listed(inode: u64) -> bool {
+        entries().iter().any(|entry| entry.load(Ordering::Acquire) == inode)
+    }
+
+    #[test]
+    fn a_socket_is_listed_as_long_as_it_is_open() {
+        let sockets: Vec<_> = (0..100).map(|_| Owned::new(UdpSocket::bind("127.0.0.1:0").unwrap())).collect();
+        let inodes: Vec<_> = sockets.iter().map(|socket| imp::inode(&**socket)).collect();
+        assert!(inodes.iter().all(|inode| is_listed(*inode)));
+        let moved: Vec<_> =
+            sockets.into_iter().map(|socket| socket.map(|socket| socket.try_clone().unwrap())).collect();
+        assert!(inodes.iter().all(|inode| is_listed(*inode)), "the same socket on another descriptor");
+        drop(moved);
+        assert!(!inodes.iter().any(|inode| is_listed(*inode)));
+    }
+
+    #[test]
+    fn the_process_that_made_its_sockets_closes_none() {
+        let socket = Owned::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        for _ in 0..2 {
+            close_inherited().unwrap();
+            assert!(is_listed(imp::inode(&*socket)));
+            socket.local_addr().unwrap();
+        }
+    }
+}
