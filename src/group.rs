@@ -12,6 +12,7 @@ use crate::ident::Name;
 use crate::instance::Instance;
 use crate::observer::Observer;
 use crate::runtime::callbacks::Callbacks;
+use crate::runtime::calls::TRY;
 use crate::runtime::presence::Mechanism;
 use crate::runtime::shared::{self, Settings, Shared};
 use crate::runtime::{clock, driver, endpoint, spawn};
@@ -253,17 +254,23 @@ impl Group {
     /// Joins the group: blocks until this instance is the supervisor or a subordinate of an open reign.
     ///
     /// That takes about a millisecond, unless a supervisor has just ended and one of its subordinates is alive but
-    /// silent; then up to the window limit.
+    /// silent; then up to the window limit. As long as no supervisor says a word it lasts at most five seconds of this
+    /// process's own running time.
     ///
     /// # Errors
     ///
-    /// [`Error::PortUnusable`], [`Error::Refused`], [`Error::SupervisorUnresponsive`], [`Error::PresenceTaken`],
-    /// [`Error::Sandboxed`], [`Error::Option`] for an option out of its range, [`Error::System`].
+    /// - [`Error::SupervisorUnresponsive`] if the process that listens on the port does not answer.
+    /// - [`Error::PortUnusable`] if the port belongs to somebody else.
+    /// - [`Error::Refused`] by the supervisor, with its reason.
+    /// - [`Error::System`] if this process lacks descriptors or threads.
+    /// - [`Error::Sandboxed`] if this process may not have abstract Unix sockets.
+    /// - [`Error::Forked`] if it cannot close what it inherited from a parent that is an instance.
+    /// - [`Error::PresenceTaken`], and [`Error::Option`] for an option out of its range.
     pub fn join(self) -> Result<Instance, Error> {
         self.join_within(None)
     }
 
-    /// The same, for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -274,6 +281,7 @@ impl Group {
 
     fn join_within(self, timeout: Option<Duration>) -> Result<Instance, Error> {
         let settings = self.settings(Purpose::Member)?;
+        endpoint::inherit::close_inherited().map_err(|_| Error::Forked)?;
         let grown = endpoint::raise::grow_at_once();
         let (id, presence) = shared::new_presence(&settings)?;
         let profile = self.profile(presence.udp_port());
@@ -286,20 +294,22 @@ impl Group {
         let driver = driver.map_err(|source| Error::System { attempted: "start a thread", source })?;
         let instance = Instance::new(shared.clone(), driver);
         // On failure the instance is dropped, which ends its thread.
-        shared.wait_joined(timeout)?;
+        shared.wait_joined(timeout.map(|timeout| timeout.max(TRY)))?;
         if !grown {
             shared.raise_later();
         }
         Ok(instance)
     }
 
-    /// Looks at the group without joining it: the observer never becomes supervisor and has no entry.
+    /// Looks at the group without joining it: the observer never becomes supervisor and has no entry. As long as no
+    /// supervisor says a word it blocks for at most five seconds of this process's own running time.
     ///
     /// # Errors
     ///
     /// [`Error::NoSupervisor`] if no copy of the program runs; otherwise those of [`Group::join`].
     pub fn observe(self) -> Result<Observer, Error> {
         let settings = self.settings(Purpose::Observer)?;
+        endpoint::inherit::close_inherited().map_err(|_| Error::Forked)?;
         let profile = self.profile(0);
         let id = crate::ident::InstanceId::new(clock::chance());
         let session = Session::new(id, shared::new_nonce(), self.name, profile);
@@ -334,7 +344,7 @@ impl Group {
         }
         let port = self.supervisor_port();
         if port == 0 {
-            return Err(Error::PortUnusable { port, reason: crate::PortReason::Reserved });
+            return Err(Error::PortUnusable { port, reason: crate::PortReason::Reserved, listener: None });
         }
         Ok(Settings {
             group: self.name.clone(),

@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ident::{Epoch, InstanceId};
 use crate::office::Office;
-use crate::runtime::calls::Patience;
+use crate::runtime::calls::{Patience, TRY};
+use crate::runtime::endpoint::inherit;
 use crate::runtime::lock;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::reign::{Ended, Reign};
@@ -28,9 +29,10 @@ use crate::wire::message::ToSupervisor;
 ///
 /// # Caveats
 ///
-/// A child that was forked and has not called `exec` inherits the sockets of its parent: as long as it lives, the
-/// parent's death is hidden from the group. Its own calls on the instance fail with [`Error::Forked`], and what cannot fail
-/// shows nothing there: a subordinate with the parent's id in epoch 0, an empty registry, and events that have ended.
+/// A forked child that has not called `exec` inherits the sockets of its parent, and hides the parent's death from the
+/// group while it keeps them open. Its calls on the parent's instance fail with [`Error::Forked`]. What cannot fail shows
+/// nothing there: a subordinate with the parent's id in epoch 0, an empty registry, and events that have ended. On Linux with
+/// the feature `native` the child can let go of the parent's sockets and [join again](crate#daemons-and-pre-fork-servers).
 /// Children started through [`std::process::Command`] inherit nothing.
 ///
 /// A policy or a request handler ([`Group::policy`](crate::Group::policy), [`Group::on_request`](crate::Group::on_request))
@@ -139,13 +141,13 @@ impl Instance {
         self.office_within(Some(Duration::ZERO))
     }
 
-    /// The same, for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
     /// Those of [`Instance::office`], and [`Error::TimedOut`].
     pub fn office_timeout(&self, timeout: Duration) -> Result<Office, Error> {
-        // Zero means not to wait at all; whoever gives a time means to wait.
+        // Zero is the form that does not wait and has another error.
         self.office_within(Some(timeout.max(Duration::from_nanos(1))))
     }
 
@@ -197,7 +199,7 @@ impl Instance {
         self.locks_within(Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -245,8 +247,9 @@ impl Instance {
         self.resign_within(None)
     }
 
-    /// The same, for at most this long. If the time passes while a guard is held, nothing has happened; if it passes
-    /// later, the office is handed over all the same.
+    /// The same with a [time-out](crate#time-outs), which is for the guards. If the time passes while a guard is held, nothing
+    /// has happened; if it passes later, the office is handed over all the same, and request handlers that run have no more
+    /// time than the call.
     ///
     /// # Errors
     ///
@@ -261,7 +264,8 @@ impl Instance {
         let (reign, epoch) = shared.prepare_resignation(began, timeout)?;
         let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
         reign.stop(Ended::Resigned, left.unwrap_or(Reign::DRAIN).min(Reign::DRAIN));
-        shared.wait_after(epoch, began, timeout)
+        // The election is no more than a round trip, unless somebody is missing.
+        shared.wait_after(epoch, began, timeout.map(|timeout| timeout.max(TRY)))
     }
 
     /// Leaves the group. What it held is released: a `try_lock` that begins after this call has returned does not find it
@@ -317,9 +321,20 @@ pub(crate) fn locks(shared: &Shared, patience: Patience) -> Result<Vec<LockStatu
 }
 
 impl Handle {
+    /// In a forked child: lets go of what is the parent's.
+    fn disown(&self) {
+        // What cannot be closed now is an error of the next `join`.
+        let _ = inherit::close_inherited();
+        // The thread is none of this process. Its lock can be held by another thread of the parent.
+        if let Ok(mut driver) = self.driver.try_lock() {
+            std::mem::forget(driver.take());
+        }
+    }
+
     fn leave(&self) {
-        // In a forked child the threads do not exist and the connection is the parent's: touch neither.
+        // In a forked child the threads do not exist and the connection is the parent's: only give it back.
         if self.shared.is_forked() {
+            self.disown();
             return;
         }
         match self.shared.begin_leaving() {

@@ -62,6 +62,31 @@
 //! A lock is held until it is released or its holder's process is gone, whatever happens to the supervisor: holders
 //! keep what they hold, and waiters their places. There is no lease to renew.
 //!
+//! # Time-outs
+//!
+//! Most calls that block have a form with a time-out. The time is for what the call waits for:
+//!
+//! | call | waits for |
+//! |---|---|
+//! | `lock`, `read`, `write`, `acquire` | the holders, and the calls ahead in the queue |
+//! | `run` of a [`Once`](sync::Once) | another copy that runs it |
+//! | `put`, `delete`, `put_if`, `delete_if`, `resize` | nothing but an answer |
+//! | `send`, `broadcast`, `command` | nothing but an answer, which a slow recipient can delay |
+//! | `request` | the handler |
+//! | `locks` | nothing but an answer |
+//! | [`office`](Instance::office) | the time when this copy is the supervisor; asks nobody |
+//! | [`resign`](Instance::resign) | the guards of the office |
+//! | [`join`](Group::join) | copies that a new supervisor waits for |
+//! | `wait` at a [`Barrier`](sync::Barrier) | the other parties |
+//!
+//! All but `office` also wait for the end of an election, of a pause, and of a policy.
+//!
+//! The round trip to the supervisor is not counted: a call gives the supervisor a second to answer, also if its time is
+//! shorter. So a time-out of zero means "do not wait for others". The call succeeds if there is nothing else to wait for. It
+//! fails with [`Error::TimedOut`] at once if a lock is held, if an election is on, or if this copy has not the office or
+//! has a guard of it; and within that second if a handler, a policy or a recipient is slow, since the supervisor
+//! cannot know that they will be.
+//!
 //! # Values that all copies share
 //!
 //! [`Instance::state`] is a small map of named values with versions: whoever writes is told when the value is
@@ -113,6 +138,46 @@
 //! whole election longer than [`Group::window_limit`] does it lose it, and is told so when it runs again
 //! ([`Event::Forfeited`]).
 //!
+//! # Daemons and pre-fork servers
+//!
+//! A forked child inherits the sockets of its parent. On Linux with the feature `native` it closes all of them that belong
+//! to this crate when it drops an [`Instance`] or an [`Observer`] of its parent, and at the latest when it calls
+//! [`Group::join`] or [`Group::observe`]. The parent notices nothing: it stays in the group with all that it holds. The
+//! child is then an instance like any other. If the parent dies, the group notices at once although the child lives.
+//!
+//! Fork while no other thread of the program is joining or leaving a group: a socket that is opened at the very moment of
+//! the fork can stay open in the child. A child that neither drops nor joins keeps all of them open, and so does one that is
+//! forked inside a policy or a request handler until it has left it; it must not return from there.
+//!
+//! A program that joins, so that its user sees what fails, and then becomes a daemon (Linux):
+//!
+//! ```no_run
+//! # #[cfg(unix)]
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let group = bellwether::Group::new("photo-sync")?;
+//!     let instance = group.clone().join()?;
+//!
+//!     // SAFETY: `daemon` forks, and goes on in the child, which has this thread alone. Nothing here holds a lock.
+//!     if unsafe { libc::daemon(0, 0) } != 0 {
+//!         return Err(std::io::Error::last_os_error().into());
+//!     }
+//!     drop(instance); // the parent's; its process has ended without a word, as if it were killed
+//!     let instance = group.join()?;
+//!
+//!     let _office = instance.office()?;
+//!     Ok(()) // the work that one of them does
+//! }
+//! # #[cfg(not(unix))] fn main() {}
+//! ```
+//!
+//! On other systems, and without `native`, joining in a forked child is [`Error::Forked`] while the parent's sockets are
+//! open in it: call `exec`, or join after the last fork.
+//!
+//! [`Group::join`] and [`Group::observe`] give up within five seconds if no supervisor says a word. An instance that was
+//! part of a reign never gives up: its calls without a time wait until a supervisor answers, or until the instance leaves or
+//! is evicted. What it waits for is told by [`Event::Hung`], [`Event::PortUnusable`] and [`Event::Starved`]. The forms with
+//! a time end when that has passed, whether there is a supervisor or not.
+//!
 //! # In scope
 //!
 //! Copies of one program, of one user, on one machine, in one network namespace. Synchronous code, threads. Linux; other
@@ -155,8 +220,9 @@ pub mod text;
 pub mod wire;
 
 pub use control::{Command, Operation, Request, Verdict};
+pub use coordinator::supervisor::Lack;
 pub use entry::{EndReason, Entry, Holder, Role, Standing};
-pub use error::{Error, PortReason};
+pub use error::{Error, Listener, PortReason};
 pub use event::Event;
 pub use group::Group;
 pub use ident::{Epoch, InstanceId, Kind, Name, NameError, ParseIdError, Token, Version};

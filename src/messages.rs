@@ -20,7 +20,7 @@ use crate::runtime::calls::Patience;
 /// Up to 1 MiB of bytes each. Of what one instance sends at the same time, from several threads, about 1 MiB is under way
 /// at a time, and the rest waits its turn.
 ///
-/// The time given for a call holds also while the supervisor stands still. Only at the supervisor's own instance it can
+/// The [time](crate#time-outs) given for a call, and a second if it is shorter, holds also while the supervisor stands still. Only at the supervisor's own instance it can
 /// be exceeded: a subordinate that stands still and has full buffers keeps a call there for up to 0.4 seconds, several of
 /// them one after the other. That happens once to each, since its connection is given up then.
 impl Instance {
@@ -71,7 +71,7 @@ impl Instance {
         self.send_within(Some(to), bytes.into(), Patience::Try).map(drop)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -104,8 +104,8 @@ impl Instance {
         self.send_within(None, bytes.into(), Patience::Try)
     }
 
-    /// The same for at most this long; at the supervisor's own instance up to 0.4 seconds longer for each subordinate that
-    /// stands still with full buffers.
+    /// The same with a [time-out](crate#time-outs); at the supervisor's own instance up to 0.4 seconds longer for each
+    /// subordinate that stands still with full buffers.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Instance {
         self.request_within(bytes.into(), Patience::Try)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///

@@ -94,7 +94,7 @@ impl<'a> State<'a> {
         self.write(key, None, Some(bytes.as_ref()), Patience::Forever)
     }
 
-    /// The same for at most this long. At the supervisor's own instance it takes up to 0.4 seconds longer for each
+    /// The same with a [time-out](crate#time-outs). At the supervisor's own instance it takes up to 0.4 seconds longer for each
     /// subordinate that stands still with full buffers; once, since its connection is given up then.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl<'a> State<'a> {
         self.write_if(key, version, bytes.as_ref(), Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl<'a> State<'a> {
         self.write(key, None, None, Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl<'a> State<'a> {
         self.write(key, Some(version.stamp()), None, Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///

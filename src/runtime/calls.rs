@@ -22,7 +22,7 @@ use crate::wire::message::{Holding, ToSupervisor};
 pub(crate) enum Patience {
     /// Until it is done.
     Forever,
-    /// For at most this long.
+    /// For at most this long, not counting the round trip to the supervisor.
     For(Duration),
     /// Only until the supervisor has answered: not for other holders, nor for an election.
     Try,
@@ -38,8 +38,16 @@ impl Patience {
     }
 }
 
+impl State {
+    /// How long a call with this time may wait when the answer of the supervisor is all that it waits for. The time of a call
+    /// is for others, and that of the round trip is not counted; but outside an open reign there is no supervisor to answer.
+    pub(super) fn limit_for_an_answer(&self, time: Duration) -> Duration {
+        if self.session.is_settled() { time.max(TRY) } else { time }
+    }
+}
+
 /// How long a call that is not to wait for others waits for the supervisor.
-pub(super) const TRY: Duration = Duration::from_secs(1);
+pub(crate) const TRY: Duration = Duration::from_secs(1);
 
 /// How a request ended.
 #[derive(Debug)]
@@ -182,6 +190,18 @@ impl Shared {
         }
     }
 
+    /// Waits for the answer to a request that the supervisor answers without waiting for others, as far as it can know. It
+    /// has the time of a round trip, however short that of the call is.
+    pub(super) fn await_reply(
+        &self,
+        request: Request,
+        woken: &Bell,
+        began: Instant,
+        patience: Patience,
+    ) -> Result<Answer, Error> {
+        self.await_within(request, woken, began, patience, State::limit_for_an_answer)
+    }
+
     /// Waits for the answer to a request that has one answer.
     pub(super) fn await_answer(
         &self,
@@ -189,6 +209,17 @@ impl Shared {
         woken: &Bell,
         began: Instant,
         patience: Patience,
+    ) -> Result<Answer, Error> {
+        self.await_within(request, woken, began, patience, |_, limit| limit)
+    }
+
+    fn await_within(
+        &self,
+        request: Request,
+        woken: &Bell,
+        began: Instant,
+        patience: Patience,
+        limit: impl Fn(&State, Duration) -> Duration,
     ) -> Result<Answer, Error> {
         let mut state = self.state();
         loop {
@@ -201,8 +232,10 @@ impl Shared {
             let waited = began.elapsed();
             let left = match patience {
                 Patience::Forever => None,
-                Patience::For(limit) if waited < limit => Some(limit - waited),
-                Patience::For(_) => return Err(Error::timed_out(waited)),
+                Patience::For(time) => match limit(&state, time).checked_sub(waited) {
+                    Some(left) if !left.is_zero() => Some(left),
+                    _ => return Err(Error::timed_out(waited)),
+                },
                 Patience::Try if state.session.is_settled() && waited < TRY => Some(TRY - waited),
                 Patience::Try => return Err(Error::WouldBlock { holder: None }),
             };
@@ -218,7 +251,7 @@ impl Shared {
         let request = Request::new(number);
         let woken = state.calls.begin(request);
         self.submit(state, frame);
-        let answer = self.await_answer(request, &woken, began, patience);
+        let answer = self.await_reply(request, &woken, began, patience);
         let mut state = self.state();
         state.calls.end(request);
         state.session.forget_survey(number);

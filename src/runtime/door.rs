@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::endpoint::poll::{self, Woken};
+use super::endpoint::inherit::Owned;
+use super::endpoint::poll::{self, Arrival, Woken};
 use super::link::{Link, Reader, is_timeout};
 use super::outbox::Flushed;
 use super::reign::Reign;
@@ -136,7 +137,7 @@ impl Door<'_> {
         let is_asked = self.reign.drained.load(Ordering::Acquire) != self.reign.slice.load(Ordering::Acquire);
         let is_timed = !self.unaccepted.is_empty() || !self.parting.is_empty();
         let time = if is_asked { Some(Duration::ZERO) } else { is_timed.then_some(TICK) };
-        let streams = self.unaccepted.values().map(|one| &one.link.stream);
+        let streams = self.unaccepted.values().map(|one| &*one.link.stream);
         match poll::wait_for_any(self.listener, streams, time) {
             Woken::Ready(ready) => {
                 let readable = self.unaccepted.keys().zip(ready).filter(|(_, ready)| *ready);
@@ -194,7 +195,7 @@ impl Door<'_> {
     }
 
     /// Takes a connection in.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&mut self, stream: Owned<TcpStream>, peer: SocketAddr) {
         if !peer.ip().is_loopback() {
             log::warn!("connection from {peer}, which is not this machine, is dropped");
             return;
@@ -432,7 +433,7 @@ impl Visitor {
         if let Err(error) = spawn("bw-link", serve) {
             reign.note_crowd();
             let who = reign.core().machine.behind(link.id);
-            link.outbox.push(&ToMember::Refused(Refusal::Full { limit: Handshakes::COUNT_LIMIT as u32 }));
+            link.outbox.push(&ToMember::Refused(Refusal::Busy));
             link.outbox.flush(&link.stream);
             link.cut();
             reign.ended(link.id);
@@ -441,8 +442,6 @@ impl Visitor {
         }
     }
 }
-
-type Arrival = (TcpStream, SocketAddr);
 
 /// How often the accepting thread looks at the time while a handshake is not accepted yet.
 const TICK: Duration = Duration::from_millis(50);

@@ -12,10 +12,12 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::coordinator::election::{Bound, Connected};
 
+pub(crate) mod inherit;
 pub(crate) mod poll;
 pub(crate) mod port;
 pub(crate) mod raise;
 
+use inherit::Owned;
 use raise::{Height, raise};
 
 /// How many connections may wait to be accepted. The kernel takes the lesser of this and its own limit, 4096 on Linux;
@@ -55,9 +57,9 @@ pub(crate) const fn address(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-fn stream_socket() -> io::Result<Socket> {
+fn stream_socket() -> io::Result<Owned<Socket>> {
     // Closed on exec by default: an heir of the socket that knows nothing of it would hide the end of this process.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Owned::new(Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?);
     // Without it the port stays taken up to a minute after a crash, by connections that wait for their last packets.
     // The sockets that held the port before must have had it too, hence for every socket that this crate makes, the
     // connecting ones included: one of those can own another group's port as its source port. Not on Windows, where the
@@ -68,14 +70,14 @@ fn stream_socket() -> io::Result<Socket> {
 }
 
 /// Binds and listens on the port, back to back. Who gets a listener leads.
-pub(crate) fn listen(port: u16) -> Result<TcpListener, Failed<Bound>> {
+pub(crate) fn listen(port: u16) -> Result<Owned<TcpListener>, Failed<Bound>> {
     let socket = bind(port).map_err(|error| Failed { outcome: not_bound(error.kind()), error })?;
     // With SO_REUSEADDR two can have come this far, and only one, or none, gets further.
     socket.listen(BACKLOG).map_err(|error| Failed { outcome: Bound::ListenFailed, error })?;
-    Ok(raise(socket, Height::Listener).into())
+    Ok(socket.map(|socket| raise(socket, Height::Listener).into()))
 }
 
-fn bind(port: u16) -> io::Result<Socket> {
+fn bind(port: u16) -> io::Result<Owned<Socket>> {
     let socket = stream_socket()?;
     socket.bind(&address(port).into())?;
     Ok(socket)
@@ -90,12 +92,12 @@ const fn not_bound(kind: io::ErrorKind) -> Bound {
 }
 
 /// Connects to the port. Only a Welcome on the connection means that there is a supervisor.
-pub(crate) fn connect(port: u16, timeout: Duration) -> Result<TcpStream, Failed<Connected>> {
+pub(crate) fn connect(port: u16, timeout: Duration) -> Result<Owned<TcpStream>, Failed<Connected>> {
     let socket = stream_socket().map_err(|error| Failed { outcome: Connected::Failed, error })?;
     connect_from(socket, port, timeout)
 }
 
-fn connect_from(socket: Socket, port: u16, timeout: Duration) -> Result<TcpStream, Failed<Connected>> {
+fn connect_from(socket: Owned<Socket>, port: u16, timeout: Duration) -> Result<Owned<TcpStream>, Failed<Connected>> {
     let failed = |error: io::Error| Failed { outcome: not_connected(error.kind()), error };
     socket.connect_timeout(&address(port).into(), timeout).map_err(failed)?;
     if is_self_connected(&socket).map_err(failed)? {
@@ -104,7 +106,7 @@ fn connect_from(socket: Socket, port: u16, timeout: Duration) -> Result<TcpStrea
         let error = io::Error::new(io::ErrorKind::AddrInUse, "the socket was connected to itself");
         return Err(Failed { outcome: Connected::SelfConnected, error });
     }
-    let stream = TcpStream::from(socket);
+    let stream = socket.map(TcpStream::from);
     prepare(&stream).map_err(failed)?;
     Ok(stream)
 }

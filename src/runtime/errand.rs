@@ -78,7 +78,7 @@ impl Shared {
         let woken = state.calls.begin(request);
         self.submit(state, frame);
         // There was an open reign when it began. If that ends, so does the wait: nothing is said twice.
-        let answer = self.await_answer(request, &woken, began, patience);
+        let answer = self.await_reply(request, &woken, began, patience);
         let mut state = self.state();
         state.calls.end(request);
         let frames = state.session.forget_errand(request);

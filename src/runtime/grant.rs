@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::ident::{Request, Resource};
 use crate::wire::message::{Mode, ToSupervisor};
 
-/// How long a call that has run out of time still waits for the supervisor's last word. One that had no time at all
-/// has [`TRY`], like a call that does not wait.
+/// How long a call that has run out of time still waits for the supervisor's last word, at least. The supervisor has
+/// [`TRY`] in all, as in a call that does not wait.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 impl Shared {
@@ -195,7 +195,8 @@ impl Waiting<'_> {
     fn late(&mut self, state: &State) -> Next {
         let now = Instant::now();
         let last_word = match self.patience {
-            Patience::For(limit) if !limit.is_zero() => LAST_WORD,
+            // The round trip is not counted: the supervisor has a second in all.
+            Patience::For(limit) => LAST_WORD.max(TRY.saturating_sub(limit)),
             _ => TRY,
         };
         let until = *self.late.get_or_insert(now + last_word);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::endpoint;
+use super::endpoint::inherit::Owned;
 use super::outbox::Outbox;
 use super::reign::Reign;
 use crate::coordinator::handshakes::Backlog;
@@ -23,7 +24,7 @@ use crate::wire::{DecodeError, WIRE_VERSION};
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: LinkId,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Owned<TcpStream>,
     pub(crate) outbox: Outbox,
     /// The last slice of time in which a read that began within it left nothing behind.
     pub(crate) proved: AtomicU64,
@@ -39,7 +40,7 @@ impl Link {
     /// How long the peer of a connection that is being closed may go on sending.
     pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-    pub(crate) fn new(id: LinkId, stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(id: LinkId, stream: Owned<TcpStream>) -> io::Result<Self> {
         endpoint::prepare(&stream)?;
         stream.set_write_timeout(Some(Outbox::WRITE_TIMEOUT))?;
         stream.set_read_timeout(Some(Self::LOOK))?;
@@ -122,7 +123,7 @@ impl Link {
     pub(super) fn kept_back(&self) -> usize {
         /// One segment more than the buffer's size is let in.
         const SEGMENT: usize = 128 * 1024;
-        SockRef::from(&self.stream).recv_buffer_size().map_or(usize::MAX, |size| size + SEGMENT)
+        SockRef::from(&*self.stream).recv_buffer_size().map_or(usize::MAX, |size| size + SEGMENT)
     }
 
     /// Reads and forgets what the peer still sends, for a while, so that it can read why it is refused.
@@ -131,7 +132,7 @@ impl Link {
         let _ = self.stream.set_read_timeout(Some(Self::LOOK));
         let mut rest = [0; 4096];
         while Instant::now() < until {
-            match (&self.stream).read(&mut rest) {
+            match (&*self.stream).read(&mut rest) {
                 Ok(0) => return,
                 Err(error) if !is_timeout(&error) => return,
                 _ => {}

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use self::outputs::Settled;
 use super::callbacks::Callers;
+use super::endpoint::inherit::Owned;
 use super::link::Link;
 use super::looks::Look;
 use super::pool::Pool;
@@ -70,7 +71,7 @@ pub(crate) struct Reign {
     crowded: Mutex<Option<Instant>>,
     /// Who reigned before: most likely gone, and the first to be asked after.
     pub(super) predecessor: Option<InstanceId>,
-    listener: Mutex<Option<Arc<TcpListener>>>,
+    listener: Mutex<Option<Arc<Owned<TcpListener>>>>,
     /// Who runs the application's callbacks, and what they find the reign by.
     callers: Callers,
     /// Who looks whether members live.
@@ -101,7 +102,7 @@ pub(super) struct Core {
 }
 
 /// Reigns until the reign ends, on the thread of the caller.
-pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
+pub(crate) fn preside(shared: &Arc<Shared>, listener: Owned<TcpListener>) -> Ended {
     let listener = Arc::new(listener);
     let reign = Arc::new_cyclic(|own| Reign::new(shared, &listener, own));
     {
@@ -163,7 +164,7 @@ pub(crate) fn preside(shared: &Arc<Shared>, listener: TcpListener) -> Ended {
 }
 
 impl Reign {
-    fn new(shared: &Arc<Shared>, listener: &Arc<TcpListener>, own: &Weak<Self>) -> Self {
+    fn new(shared: &Arc<Shared>, listener: &Arc<Owned<TcpListener>>, own: &Weak<Self>) -> Self {
         let settings = &shared.settings;
         let (me, pid, predecessor, heirs, yielded, known, is_member) = {
             let state = shared.state();

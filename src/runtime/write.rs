@@ -35,7 +35,7 @@ impl Shared {
         let (request, frame) = state.session.put(key, expected, bytes);
         let woken = state.calls.begin(request);
         self.submit(state, frame);
-        let answer = self.await_answer(request, &woken, began, patience);
+        let answer = self.await_reply(request, &woken, began, patience);
         let mut state = self.state();
         state.calls.end(request);
         state.session.forget_put(request);

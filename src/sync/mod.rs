@@ -21,7 +21,6 @@ pub use self::semaphore::Semaphore;
 pub use self::status::{Held, LockStatus, Mode, Waiter};
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::error::Error;
 use crate::ident::{Kind, Name, NameError, Resource};
@@ -60,9 +59,4 @@ impl Named {
         let (request, hold) = self.instance.callable()?.acquire(self.resource()?, mode, patience)?;
         Ok(Guard::new(self.instance.clone(), request, hold))
     }
-}
-
-/// Whoever gives a time means to wait, if only for no time at all.
-fn within(time: Duration) -> Patience {
-    Patience::For(time)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Guard, Named, within};
+use super::{Guard, Named};
 use crate::error::Error;
 use crate::ident::Kind;
 use crate::instance::Instance;
@@ -72,13 +72,13 @@ impl Mutex {
         self.0.acquire(Mode::Exclusive, Patience::Try)
     }
 
-    /// Blocks until it is held, for at most this long, and up to a tenth of a second longer for a last answer, which is as
-    /// exact as that of [`Mutex::try_lock`]. With [`Duration::ZERO`] the supervisor has a second to answer, as there.
+    /// Blocks until it is held, waiting for holders and those ahead for at most [this long](crate#time-outs), and up to a tenth
+    /// of a second longer for a last answer, which is as exact as that of [`Mutex::try_lock`].
     ///
     /// # Errors
     ///
     /// Those of [`Mutex::lock`], and [`Error::TimedOut`] with the holder and the place in the queue at the end.
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
-        self.0.acquire(Mode::Exclusive, within(timeout))
+        self.0.acquire(Mode::Exclusive, Patience::For(timeout))
     }
 }

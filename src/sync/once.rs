@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Named, within};
+use super::Named;
 use crate::error::Error;
 use crate::ident::{Kind, Stamp};
 use crate::instance::Instance;
@@ -74,7 +74,7 @@ impl Once {
         self.run_within(Patience::Try, work)
     }
 
-    /// The same, waiting for others for at most this long, and up to a second longer if the supervisor does not answer.
+    /// The same, waiting for another one who runs it for at most [this long](crate#time-outs).
     /// The own closure takes as long as it takes, and so does the writing of its result.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Once {
         timeout: Duration,
         work: impl FnOnce() -> Result<Vec<u8>, Failure>,
     ) -> Result<Vec<u8>, Error> {
-        self.run_within(within(timeout), work)
+        self.run_within(Patience::For(timeout), work)
     }
 
     fn run_within(
@@ -102,10 +102,6 @@ impl Once {
         // That it is here does not mean that everybody has it: whoever wrote it may be dead. The supervisor says so when it
         // is asked to write another one. For that it does not matter who runs what, or has not said yet that it is done.
         if let Some(found) = here() {
-            let patience = match patience {
-                Patience::For(time) => Patience::For(time.max(SETTLED)),
-                other => other,
-            };
             return self.settle(found, patience);
         }
         let alone = self.0.acquire(Mode::Exclusive, patience)?;
@@ -147,9 +143,6 @@ impl Once {
         Err(Error::Interrupted)
     }
 }
-
-/// How long the supervisor has at least to say that everybody has the result.
-const SETTLED: Duration = Duration::from_secs(1);
 
 /// How often a result is written whose fate is unknown. Each time but the first takes another death of a supervisor.
 const TRIES: u32 = 16;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Guard, Named, within};
+use super::{Guard, Named};
 use crate::error::Error;
 use crate::ident::Kind;
 use crate::instance::Instance;
@@ -63,13 +63,13 @@ impl RwLock {
         self.0.acquire(Mode::Shared, Patience::Try)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
     /// Those of [`Mutex::lock_timeout`](super::Mutex::lock_timeout).
     pub fn read_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
-        self.0.acquire(Mode::Shared, within(timeout))
+        self.0.acquire(Mode::Shared, Patience::For(timeout))
     }
 
     /// Blocks until it is held alone.
@@ -90,12 +90,12 @@ impl RwLock {
         self.0.acquire(Mode::Exclusive, Patience::Try)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
     /// Those of [`Mutex::lock_timeout`](super::Mutex::lock_timeout).
     pub fn write_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
-        self.0.acquire(Mode::Exclusive, within(timeout))
+        self.0.acquire(Mode::Exclusive, Patience::For(timeout))
     }
 }

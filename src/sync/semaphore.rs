@@ -71,8 +71,8 @@ impl Semaphore {
         self.acquire_within(permits, Patience::Try)
     }
 
-    /// The same for at most this long, and up to a tenth of a second longer for a last answer, as from
-    /// [`Mutex::lock_timeout`](super::Mutex::lock_timeout); the first use of a name up to as long again to create it.
+    /// The same, waiting for holders and those ahead for at most [this long](crate#time-outs), and up to a tenth of a second
+    /// longer for a last answer, as from [`Mutex::lock_timeout`](super::Mutex::lock_timeout).
     ///
     /// # Errors
     ///
@@ -96,11 +96,6 @@ impl Semaphore {
     /// Nobody has used the name before, as far as this instance knows: whoever is first makes the limit.
     fn create(&self, patience: Patience) -> Result<u32, Error> {
         let began = Instant::now();
-        // Or whoever gives no time could not be the first, though all permits are free.
-        let patience = match patience {
-            Patience::For(time) => Patience::For(time.max(CREATION)),
-            other => other,
-        };
         for _ in 0..TRIES {
             match self.write(Some(Stamp::default()), self.limit, patience.left(began)) {
                 Ok(()) => return Ok(self.limit),
@@ -128,7 +123,7 @@ impl Semaphore {
         self.write(None, limit, Patience::Forever)
     }
 
-    /// The same for at most this long.
+    /// The same with a [time-out](crate#time-outs).
     ///
     /// # Errors
     ///
@@ -154,9 +149,6 @@ impl Semaphore {
         self.named.instance.callable()?.put(key, expected, Some(bytes), patience).map(|_| ())
     }
 }
-
-/// How long the first use of a name waits at least until its limit is written.
-const CREATION: Duration = Duration::from_millis(100);
 
 /// How often the limit is written that nobody seems to have written. Each time but the first takes a loss of everything
 /// that this instance held.

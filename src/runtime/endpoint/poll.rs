@@ -4,6 +4,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use super::inherit::Owned;
+
+/// A connection that was accepted, and where it comes from.
+pub(crate) type Arrival = (Owned<TcpStream>, SocketAddr);
+
 /// What a wait has ended with.
 #[derive(Debug)]
 pub(crate) enum Woken {
@@ -11,7 +16,7 @@ pub(crate) enum Woken {
     Ready(Vec<bool>),
     /// This was accepted meanwhile.
     #[cfg_attr(all(feature = "native", unix), expect(dead_code, reason = "only where nothing else can be waited for"))]
-    Accepted(io::Result<(TcpStream, SocketAddr)>),
+    Accepted(io::Result<Arrival>),
 }
 
 /// Waits until a connection can be accepted or one of the streams can be read, the end included, for at most this long.
@@ -50,7 +55,7 @@ pub(crate) fn wait_for_any<'a>(
         return Woken::Ready(vec![true; count]);
     }
     let blocking = |on: bool| listener.set_nonblocking(!on);
-    let accepted = blocking(true).and_then(|()| listener.accept());
+    let accepted = blocking(true).and_then(|()| accept(listener));
     Woken::Accepted(blocking(false).and(accepted))
 }
 
@@ -58,9 +63,13 @@ pub(crate) fn wait_for_any<'a>(
 #[cfg(not(all(feature = "native", unix)))]
 const MOMENT: Duration = Duration::from_millis(1);
 
+fn accept(listener: &TcpListener) -> io::Result<Arrival> {
+    listener.accept().map(|(stream, peer)| (Owned::new(stream), peer))
+}
+
 /// Accepts a connection that waits on a listener that does not block, if there is one.
-pub(crate) fn accept_waiting(listener: &TcpListener) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-    match listener.accept() {
+pub(crate) fn accept_waiting(listener: &TcpListener) -> io::Result<Option<Arrival>> {
+    match accept(listener) {
         Ok((stream, peer)) => {
             // Not everywhere does it block of itself.
             stream.set_nonblocking(false)?;

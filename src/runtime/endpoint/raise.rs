@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::inherit::Owned;
+
 /// How high a socket stands. Ordinary sockets are not raised at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Height {
@@ -62,9 +64,14 @@ pub(crate) fn grow_at_once() -> bool {
 pub(crate) fn grow() {
     // Any socket does; it is closed again at once.
     if let Ok(socket) = std::net::UdpSocket::bind("127.0.0.1:0") {
-        drop(lift(socket, Height::Presence));
+        drop(Owned::new(socket).map(|socket| lift(socket, Height::Presence)));
         GROWN.store(true, Ordering::Release);
     }
+}
+
+/// A forked child that has closed its parent's sockets has a table of its own, which may be smaller.
+pub(super) fn forget() {
+    GROWN.store(false, Ordering::Release);
 }
 
 /// Whether this is the only thread, as far as the kernel says.

@@ -16,11 +16,11 @@ fn one_listens_and_all_others_find_the_port_in_use_until_it_is_closed() {
     assert_eq!(outcome(connect(port, PATIENT)), Some(Connected::Refused));
     let listener = listen(port).unwrap();
     assert_eq!(outcome(listen(port)), Some(Bound::InUse));
-    let mut stream = connect(port, PATIENT).unwrap();
+    let stream = connect(port, PATIENT).unwrap();
     assert!(stream.nodelay().unwrap());
     let (mut peer, _) = listener.accept().unwrap();
     peer.write_all(b"x").unwrap();
-    stream.read_exact(&mut [0]).unwrap();
+    (&*stream).read_exact(&mut [0]).unwrap();
     drop(listener);
     assert_eq!(outcome(connect(port, PATIENT)), Some(Connected::Refused));
 }
@@ -124,7 +124,7 @@ fn a_full_queue_answers_nobody_and_connect_gives_up() {
 fn pair() -> (TcpStream, TcpStream) {
     let port = free_port();
     let listener = listen(port).unwrap();
-    let made = connect(port, PATIENT).unwrap();
+    let made = connect(port, PATIENT).unwrap().try_clone().unwrap();
     let (accepted, _) = listener.accept().unwrap();
     prepare(&accepted).unwrap();
     (made, accepted)

@@ -35,7 +35,7 @@ fn greeted() -> (Shared, std::sync::Arc<Peer>, TcpStream) {
         Profile { pid: 1, version: 0, since: 0, presence: 0, paused: false, label: "".into(), payload: [].into() };
     let shared =
         Shared::new(settings, Session::new(InstanceId::new(2), crate::ident::Nonce::new(1), name(), profile), None);
-    let peer = std::sync::Arc::new(Peer::new(stream).expect("its options"));
+    let peer = std::sync::Arc::new(Peer::new(Owned::new(stream)).expect("its options"));
     assert!(shared.state().sit(Seat::Subordinate(peer.clone())));
     shared.state().hello();
     (shared, peer, supervisor)

@@ -18,6 +18,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use super::{RollCall, persist};
 use crate::ident::{InstanceId, Tag};
 use crate::runtime::clock;
+use crate::runtime::endpoint::inherit::Owned;
 use crate::runtime::endpoint::raise::{Height, raise};
 use crate::wire::Notice;
 
@@ -28,14 +29,14 @@ mod mailbox;
 pub(super) struct Sockets {
     /// Closed first, so that nobody is listed who cannot be asked for.
     memberships: Vec<Membership>,
-    presence: UnixDatagram,
+    presence: Owned<UnixDatagram>,
 }
 
 /// At most two: that of the last reign, and that of the last hello.
 #[derive(Debug)]
 struct Membership {
     tag: Tag,
-    socket: UnixDatagram,
+    socket: Owned<UnixDatagram>,
 }
 
 impl Sockets {
@@ -68,7 +69,7 @@ impl Sockets {
     }
 
     pub(super) fn raise(self) -> Self {
-        let raise = |socket| raise(socket, Height::Presence);
+        let raise = |socket: Owned<UnixDatagram>| socket.map(|socket| raise(socket, Height::Presence));
         let memberships = self.memberships.into_iter();
         let memberships = memberships.map(|shown| Membership { socket: raise(shown.socket), ..shown }).collect();
         Self { memberships, presence: raise(self.presence) }
@@ -122,12 +123,12 @@ fn membership_name(port: u16, id: InstanceId, tag: Tag) -> String {
     format!("bellwether/{port}/{id}/m/{tag}")
 }
 
-fn bind(name: &str) -> io::Result<UnixDatagram> {
-    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)
+fn bind(name: &str) -> io::Result<Owned<UnixDatagram>> {
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?).map(Owned::new)
 }
 
-fn bind_high(name: &str) -> io::Result<UnixDatagram> {
-    Ok(raise(persist(|| bind(name))?, Height::Presence))
+fn bind_high(name: &str) -> io::Result<Owned<UnixDatagram>> {
+    Ok(persist(|| bind(name))?.map(|socket| raise(socket, Height::Presence)))
 }
 
 pub(super) fn presence_gone(port: u16, id: InstanceId) -> bool {

@@ -13,13 +13,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{RollCall, persist};
 use crate::runtime::endpoint::address;
+use crate::runtime::endpoint::inherit::Owned;
 use crate::runtime::endpoint::raise::{Height, raise};
 
 /// The sockets of one instance.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    membership: Option<UdpSocket>,
-    presence: UdpSocket,
+    membership: Option<Owned<UdpSocket>>,
+    presence: Owned<UdpSocket>,
     udp_port: u16,
 }
 
@@ -42,7 +43,7 @@ impl Sockets {
     }
 
     pub(super) fn raise(self) -> Self {
-        let raise = |socket| raise(socket, Height::Presence);
+        let raise = |socket: Owned<UdpSocket>| socket.map(|socket| raise(socket, Height::Presence));
         Self { membership: self.membership.map(raise), presence: raise(self.presence), ..self }
     }
 
@@ -55,27 +56,27 @@ impl Sockets {
     }
 }
 
-fn hold(socket: UdpSocket) -> io::Result<UdpSocket> {
+fn hold(socket: Owned<UdpSocket>) -> io::Result<Owned<UdpSocket>> {
     // It is never read: keep little of what strangers send to it. The kernel rounds up to its least.
-    socket2::SockRef::from(&socket).set_recv_buffer_size(1)?;
-    Ok(raise(socket, Height::Presence))
+    socket2::SockRef::from(&*socket).set_recv_buffer_size(1)?;
+    Ok(socket.map(|socket| raise(socket, Height::Presence)))
 }
 
 /// Binds if nobody else is bound there.
-fn alone(port: u16) -> io::Result<UdpSocket> {
-    UdpSocket::bind(address(port))
+fn alone(port: u16) -> io::Result<Owned<UdpSocket>> {
+    UdpSocket::bind(address(port)).map(Owned::new)
 }
 
 /// Binds if everybody else who is bound there shares the port as well.
-fn shared(port: u16) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+fn shared(port: u16) -> io::Result<Owned<UdpSocket>> {
+    let socket = Owned::new(Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?);
     // On Linux this option is enough to share an address; elsewhere on Unix it is not, and the other one is needed.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_reuse_address(true)?;
     #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
     socket.set_reuse_port(true)?;
     socket.bind(&address(port).into())?;
-    Ok(socket.into())
+    Ok(socket.map(UdpSocket::from))
 }
 
 pub(super) fn presence_gone(udp_port: u16) -> bool {
