@@ -29,16 +29,20 @@ pub enum Error {
         port: u16,
         /// Why.
         reason: PortReason,
+        /// The process that listens there, if one does and this user may know.
+        listener: Option<Listener>,
     },
     /// The supervisor does not take this instance in.
     Refused(Refusal),
-    /// A supervisor holds the port and does not answer: it is stopped, in a debugger, or very busy. It is not dead, and
-    /// nobody takes over from it. Wait and try again, or end that process.
+    /// A process listens on the port and does not answer: it is stopped, in a debugger, or very busy. It is not dead, and
+    /// no other instance takes over from it. Wait and try again, or end that process.
     SupervisorUnresponsive {
-        /// The supervisor's process, if this instance knew it.
-        pid: Option<u32>,
+        /// Which port.
+        port: u16,
         /// How long it was waited for.
         waited: Duration,
+        /// The process that listens there, if this user may know.
+        listener: Option<Listener>,
     },
     /// The time given for the call has passed.
     TimedOut {
@@ -106,8 +110,10 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PortReason {
-    /// Some other service listens there: it answered with something that is not this protocol, or hung up.
+    /// Some other service listens there: it answered with something that is not this protocol.
     ForeignService,
+    /// The process that listens there ends every connection without a word.
+    HangsUp,
     /// Another group listens there.
     OtherGroup,
     /// The port is in use, but nobody listens: it is the source port of some program's outgoing connection. This is
@@ -122,10 +128,37 @@ pub enum PortReason {
     Other(io::ErrorKind),
 }
 
+/// The process that listens on the supervisor port, as the kernel shows it to this user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listener {
+    /// Its process id.
+    pub pid: u32,
+    /// The name of its program.
+    pub program: String,
+    /// Whether it has an instance of a group on this port, and so is no stranger.
+    pub is_instance: bool,
+    /// Whether it stands still: it is stopped, in a debugger, or in a call that the kernel cannot interrupt.
+    pub stands_still: bool,
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.program.escape_debug())?;
+        f.write_str(if self.is_instance { ", an instance of this group" } else { ", no instance of this group" })?;
+        f.write_str(if self.stands_still { ", which stands still" } else { "" })
+    }
+}
+
+fn listened_by(f: &mut fmt::Formatter<'_>, listener: Option<&Listener>) -> fmt::Result {
+    listener.map_or(Ok(()), |listener| write!(f, "; {listener}, listens there"))
+}
+
 impl fmt::Display for PortReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ForeignService => f.write_str("another service listens there"),
+            Self::HangsUp => f.write_str("every connection to it is ended without a word"),
             Self::OtherGroup => f.write_str("another group listens there"),
             Self::SourcePort { range: Some((first, last)) } => {
                 write!(f, "it is in use as a source port; choose one outside {first}-{last}")
@@ -143,13 +176,14 @@ impl fmt::Display for Error {
             Self::Name(error) => fmt::Display::fmt(error, f),
             Self::Option { option, value, limit } if value > limit => write!(f, "{option} of {value} exceeds {limit}"),
             Self::Option { option, value, .. } => write!(f, "{option} of {value} is too small"),
-            Self::PortUnusable { port, reason } => write!(f, "port {port} is unusable: {reason}"),
-            Self::Refused(refusal) => write!(f, "refused by the supervisor: {refusal}"),
-            Self::SupervisorUnresponsive { pid: Some(pid), waited } => {
-                write!(f, "the supervisor, process {pid}, has not answered for {waited:.1?}")
+            Self::PortUnusable { port, reason, listener } => {
+                write!(f, "port {port} is unusable: {reason}")?;
+                listened_by(f, listener.as_ref())
             }
-            Self::SupervisorUnresponsive { pid: None, waited } => {
-                write!(f, "the supervisor has not answered for {waited:.1?}")
+            Self::Refused(refusal) => write!(f, "refused by the supervisor: {refusal}"),
+            Self::SupervisorUnresponsive { port, waited, listener } => {
+                write!(f, "the supervisor on port {port} has not answered for {waited:.1?}")?;
+                listened_by(f, listener.as_ref())
             }
             Self::TimedOut { waited, holder, position } => {
                 write!(f, "timed out after {waited:.1?}")?;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::control::Command;
+use crate::coordinator::supervisor::Lack;
 use crate::entry::{Entry, Role};
+use crate::error::{Listener, PortReason};
 use crate::ident::Version;
 use crate::ident::{Epoch, InstanceId, Kind, Name, Token};
 use crate::text::Size;
@@ -70,10 +72,13 @@ pub enum Event {
         /// How it ended.
         reason: EndReason,
     },
-    /// The supervisor has not answered for some seconds although somebody waited for it. It is not dead.
+    /// The supervisor has not answered for some seconds although a call, or this instance itself, waited for it. It is not
+    /// dead.
     Hung {
         /// Who reigns, if this instance had been welcomed.
         supervisor: Option<InstanceId>,
+        /// The process that listens on the port, if this instance had not been welcomed and this user may know.
+        listener: Option<Listener>,
     },
     /// This instance was silent in an election beyond the window limit and has lost everything it held; it goes on under a new id.
     Forfeited {
@@ -117,8 +122,22 @@ pub enum Event {
     /// A thread of this instance has panicked, most likely in the application's logger: the instance has lost all it held and
     /// is out of the group. Its calls end with [`crate::Error::Crashed`], and this channel ends.
     Crashed,
-    /// The supervisor port cannot be used at the moment; the election goes on.
-    PortUnusable(crate::PortReason),
+    /// The supervisor port cannot be used at the moment; the election goes on. Said once until the next reign.
+    PortUnusable {
+        /// Which port.
+        port: u16,
+        /// Why.
+        reason: PortReason,
+        /// The process that listens there, if one does and this user may know.
+        listener: Option<Listener>,
+    },
+    /// This process has nothing to spare of what a seat takes, and so cannot be part of the next reign; it tries again more
+    /// and more slowly, up to a second apart. Until then it keeps what it holds, as any silent member does. Said once until
+    /// the next reign.
+    Starved {
+        /// What is lacking.
+        lacks: Lack,
+    },
     /// This instance was supervisor, and its reign has failed a second time within a minute, since its own state could not be
     /// trusted: that is a fault of the library or of a client that lies. The instance keeps what it holds and goes on, and
     /// leaves the office to others for a while. The log says what was wrong.
@@ -180,7 +199,9 @@ impl fmt::Debug for Event {
             Self::Ended { entry, reason } => {
                 f.debug_struct("Ended").field("entry", entry).field("reason", reason).finish()
             }
-            Self::Hung { supervisor } => f.debug_struct("Hung").field("supervisor", supervisor).finish(),
+            Self::Hung { supervisor, listener } => {
+                f.debug_struct("Hung").field("supervisor", supervisor).field("listener", listener).finish()
+            }
             Self::Forfeited { old, new } => f.debug_struct("Forfeited").field("old", old).field("new", new).finish(),
             Self::State { key, version, bytes } => {
                 let bytes = bytes.as_deref().map(Size::of);
@@ -196,7 +217,11 @@ impl fmt::Debug for Event {
             Self::Evicted => f.write_str("Evicted"),
             Self::FailStop => f.write_str("FailStop"),
             Self::Crashed => f.write_str("Crashed"),
-            Self::PortUnusable(reason) => f.debug_tuple("PortUnusable").field(reason).finish(),
+            Self::PortUnusable { port, reason, listener } => {
+                let mut text = f.debug_struct("PortUnusable");
+                text.field("port", port).field("reason", reason).field("listener", listener).finish()
+            }
+            Self::Starved { lacks } => f.debug_struct("Starved").field("lacks", lacks).finish(),
             Self::Missed(count) => f.debug_tuple("Missed").field(count).finish(),
         }
     }

@@ -248,12 +248,16 @@ impl Group {
     /// Joins the group: blocks until this instance is the supervisor or a subordinate of an open reign.
     ///
     /// That takes about a millisecond, unless a supervisor has just ended and one of its subordinates is alive but
-    /// silent; then up to the window limit.
+    /// silent; then up to the window limit. As long as no supervisor says a word it lasts at most five seconds of this
+    /// process's own running time.
     ///
     /// # Errors
     ///
-    /// [`Error::PortUnusable`], [`Error::Refused`], [`Error::SupervisorUnresponsive`], [`Error::PresenceTaken`],
-    /// [`Error::Option`] for an option out of its range, [`Error::System`].
+    /// - [`Error::SupervisorUnresponsive`] if the process that listens on the port does not answer.
+    /// - [`Error::PortUnusable`] if the port belongs to somebody else.
+    /// - [`Error::Refused`] by the supervisor, with its reason.
+    /// - [`Error::System`] if this process lacks descriptors or threads.
+    /// - [`Error::PresenceTaken`], and [`Error::Option`] for an option out of its range.
     pub fn join(self) -> Result<Instance, Error> {
         self.join_within(None)
     }
@@ -288,7 +292,8 @@ impl Group {
         Ok(instance)
     }
 
-    /// Looks at the group without joining it: the observer never becomes supervisor and has no entry.
+    /// Looks at the group without joining it: the observer never becomes supervisor and has no entry. As long as no
+    /// supervisor says a word it blocks for at most five seconds of this process's own running time.
     ///
     /// # Errors
     ///
@@ -329,7 +334,7 @@ impl Group {
         }
         let port = self.supervisor_port();
         if port == 0 {
-            return Err(Error::PortUnusable { port, reason: crate::PortReason::Reserved });
+            return Err(Error::PortUnusable { port, reason: crate::PortReason::Reserved, listener: None });
         }
         Ok(Settings {
             group: self.name.clone(),

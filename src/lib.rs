@@ -113,6 +113,11 @@
 //! whole election longer than [`Group::window_limit`] does it lose it, and is told so when it runs again
 //! ([`Event::Forfeited`]).
 //!
+//! [`Group::join`] and [`Group::observe`] give up within five seconds if no supervisor says a word. An instance that was
+//! part of a reign never gives up: its calls without a time wait until a supervisor answers, or until the instance leaves or
+//! is evicted. What it waits for is told by [`Event::Hung`], [`Event::PortUnusable`] and [`Event::Starved`]. The forms with
+//! a time end when that has passed, whether there is a supervisor or not.
+//!
 //! # In scope
 //!
 //! Copies of one program, of one user, on one machine, in one network namespace. Synchronous code, threads. Linux; other
@@ -155,8 +160,9 @@ pub mod text;
 pub mod wire;
 
 pub use control::{Command, Operation, Request, Verdict};
+pub use coordinator::supervisor::Lack;
 pub use entry::{EndReason, Entry, Holder, Role, Standing};
-pub use error::{Error, PortReason};
+pub use error::{Error, Listener, PortReason};
 pub use event::Event;
 pub use group::Group;
 pub use ident::{Epoch, InstanceId, Kind, Name, NameError, ParseIdError, Token, Version};

@@ -3,21 +3,22 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam::channel::Receiver;
 
-use crate::coordinator::election::Connected;
+use crate::coordinator::election::{Backoff, Connected, Election, Greeted, Step};
 use crate::entry::Entry;
-use crate::error::{Error, PortReason};
+use crate::error::Error;
 use crate::event::Event;
 use crate::ident::{Epoch, InstanceId};
 use crate::instance;
 use crate::runtime::calls::Patience;
+use crate::runtime::driver::unusable;
 use crate::runtime::follow::{Followed, follow};
 use crate::runtime::presence::RollCall;
 use crate::runtime::shared::{Seat, Shared};
-use crate::runtime::{endpoint, lock, spawn};
+use crate::runtime::{clock, endpoint, lock, spawn};
 use crate::state::State;
 use crate::sync::LockStatus;
 use crate::wire::message::Refusal;
@@ -43,13 +44,8 @@ pub struct Observer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// How long a connect may take.
-const CONNECT: Duration = Duration::from_millis(100);
-/// How often an observer looks for the next supervisor.
-const RETRY: Duration = Duration::from_millis(10);
-/// How often the first connection is tried again while members are there and none of them answers, as happens during an
-/// election.
-const TRIES: u32 = 500;
+/// How long an observer that has seen a reign waits before it tries a port again that cannot be used.
+const RETRY: Duration = Duration::from_millis(100);
 
 impl Observer {
     pub(crate) fn start(shared: Arc<Shared>) -> Result<Self, Error> {
@@ -143,44 +139,66 @@ fn is_nobody_there(shared: &Shared) -> bool {
 
 fn watch(shared: &Shared) {
     let port = shared.settings.port;
-    let (mut tries, began) = (0, Instant::now());
+    let mut election = Election::observing(clock::monotonic());
+    let mut backoff = Backoff::default();
+    let (mut stream, mut refusal, mut error) = (None, None, None);
     while !shared.is_leaving() {
-        let (followed, failed) = match endpoint::connect(port, CONNECT) {
-            Ok(stream) => (Some(follow(shared, stream)), None),
-            Err(failed) => (None, Some(failed)),
-        };
-        let outcome = failed.as_ref().map(|failed| failed.outcome);
-        let error = match followed {
-            Some(Followed::Disconnected | Followed::Renamed) => {
-                tries = 0;
-                continue;
-            }
-            Some(Followed::Ended | Followed::Refused(Refusal::Leaving | Refusal::Slow)) if tries < TRIES => None,
-            Some(Followed::Refused(Refusal::Group)) => {
-                Some(Error::PortUnusable { port, reason: PortReason::OtherGroup })
-            }
-            Some(Followed::Refused(refusal)) => Some(Error::Refused(refusal)),
-            Some(Followed::Ended | Followed::Foreign) => {
-                Some(Error::PortUnusable { port, reason: PortReason::ForeignService })
-            }
-            // Between two reigns nobody listens, but somebody is there.
-            None if outcome == Some(Connected::Refused) && is_nobody_there(shared) => Some(Error::NoSupervisor),
-            None if tries < TRIES => None,
-            None => Some(match failed {
-                Some(failed) if failed.outcome == Connected::Failed => {
-                    Error::PortUnusable { port, reason: PortReason::Other(failed.error.kind()) }
+        match election.step() {
+            Step::Connect { timeout } => {
+                let outcome = match endpoint::connect(port, timeout) {
+                    Ok(connected) => {
+                        stream = Some(connected);
+                        Connected::Made
+                    }
+                    Err(failed) => {
+                        error = Some(failed.error);
+                        failed.outcome
+                    }
+                };
+                // Between two reigns nobody listens, but somebody is there.
+                if outcome == Connected::Refused && is_nobody_there(shared) && shared.hopeless(Error::NoSupervisor) {
+                    break;
                 }
-                Some(failed) if failed.outcome == Connected::TimedOut => {
-                    Error::SupervisorUnresponsive { pid: None, waited: began.elapsed() }
+                election.connected(outcome, clock::monotonic(), clock::chance());
+            }
+            Step::Greet => {
+                let Some(stream) = stream.take() else { break };
+                let course = follow(shared, stream, election.patience());
+                let greeted = match course.ended {
+                    Followed::Disconnected | Followed::Renamed => {
+                        if let Some(supervisor) = course.supervisor {
+                            backoff.ended(supervisor, course.lasted);
+                        }
+                        shared.pause(backoff.pause(clock::chance()));
+                        election = Election::observing(clock::monotonic());
+                        continue;
+                    }
+                    Followed::Ended => Greeted::Ended,
+                    Followed::Foreign => Greeted::Foreign,
+                    Followed::Starved => Greeted::Starved,
+                    Followed::Refused(Refusal::Group) => Greeted::OtherGroup,
+                    Followed::Refused(why) => {
+                        let put_off = matches!(why, Refusal::Leaving | Refusal::Slow | Refusal::Busy | Refusal::Taken);
+                        refusal = Some(why);
+                        if put_off { Greeted::PutOff } else { Greeted::Refused }
+                    }
+                };
+                election.greeted(greeted, course.silent, clock::monotonic(), clock::chance());
+            }
+            Step::Pause(time) => {
+                shared.pause(time);
+                election.paused();
+            }
+            Step::Unusable(why) => {
+                if shared.hopeless(unusable(port, why, election.ran(), refusal.take(), error.take())) {
+                    break;
                 }
-                _ => Error::NoSupervisor,
-            }),
-        };
-        if error.is_some_and(|error| shared.hopeless(error)) {
-            break;
+                shared.pause(RETRY);
+                election = Election::observing(clock::monotonic());
+            }
+            // It never binds, and what it follows has ended.
+            Step::Bind | Step::Lead | Step::Follow => break,
         }
-        tries += 1;
-        shared.pause(RETRY);
     }
     shared.end();
 }

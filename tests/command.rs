@@ -10,7 +10,8 @@ mod state;
 mod status_locks;
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
 use std::{env, fs, process, thread};
 
 use running::{Member, Output, bellwether, bellwether_in, fresh_group, fresh_port};
@@ -45,6 +46,21 @@ fn foreign_service(answer: &'static [u8]) -> String {
     let port = service.local_addr().expect("a bound socket has an address").port().to_string();
     thread::spawn(move || service.incoming().flatten().for_each(|mut stream| drop(stream.write_all(answer))));
     port
+}
+
+#[test]
+fn status_names_the_process_that_takes_no_connection() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    socket.listen(0).expect("it listens");
+    let service = TcpListener::from(socket);
+    let address = service.local_addr().expect("a bound socket has an address");
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+    let full: Vec<_> = std::iter::from_fn(connect).take(100).collect();
+    let output = bellwether(&["status", "mute", "--port", &address.port().to_string()]);
+    assert_failed(&output, "has not answered");
+    assert_failed(&output, &format!("process {} (", process::id()));
+    drop(full);
 }
 
 #[test]

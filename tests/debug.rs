@@ -5,14 +5,16 @@ mod fleet;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bellwether::sync::Mode;
 use bellwether::{
-    Abandoned, Command, EndReason, Epoch, Error, Event, Group, Instance, InstanceId, Kind, Name, Operation, PortReason,
-    Refusal, Role, Verdict,
+    Abandoned, Command, EndReason, Epoch, Error, Event, Group, Instance, InstanceId, Kind, Lack, Name, Operation,
+    PortReason, Refusal, Role, Verdict,
 };
 use crossbeam::channel::Receiver;
 
@@ -181,10 +183,10 @@ fn show_values(shown: &mut Shown) {
     [Command::Pause, Command::Custom(bytes())].iter().for_each(|command| shown.look(command));
     [Verdict::Allow, Verdict::Deny("not today".to_owned())].iter().for_each(|verdict| shown.look(verdict));
     let reason = PortReason::SourcePort { range: Some((32_768, 60_999)) };
-    shown.look(&Event::PortUnusable(reason.clone()));
+    shown.look(&Event::PortUnusable { port: 20_000, reason: reason.clone(), listener: None });
     shown.look(&Event::Command(Command::Custom(bytes())));
     shown.look(&Event::Message { from: to, bytes: bytes() });
-    shown.look(&Error::PortUnusable { port: 20_000, reason: reason.clone() });
+    shown.look(&Error::PortUnusable { port: 20_000, reason: reason.clone(), listener: None });
     shown.look(&reason);
     shown.look(&Refusal::Full { limit: 8192 });
     shown.look(&Abandoned::Died { who: to });
@@ -199,10 +201,24 @@ fn show_values(shown: &mut Shown) {
     shown.look(&to);
 }
 
+/// What names the process that has the port.
+fn show_listener(shown: &mut Shown) {
+    let service = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = service.local_addr().expect("its address").port();
+    std::thread::spawn(move || service.incoming().flatten().for_each(|mut stream| drop(stream.write_all(&[0xff; 64]))));
+    let error = Group::new("foreign").expect("a short name").port(port).join().expect_err("a foreign service");
+    let Error::PortUnusable { listener: Some(listener), .. } = &error else { panic!("{error:?}") };
+    shown.look(listener);
+    shown.look(&error);
+    shown.look(&Event::Starved { lacks: Lack::Threads });
+    shown.look(&Lack::Descriptors);
+}
+
 #[test]
 fn no_public_type_shows_what_the_application_has_stored_or_sent() {
     let mut shown = Shown::default();
     show_values(&mut shown);
+    show_listener(&mut shown);
     show_live(&mut shown).expect("a group in which everything works");
     let mut missing = exported();
     // A trait object; what it shows is the application's own.

@@ -162,6 +162,50 @@ fn a_winner_with_too_few_threads_leaves_the_office_to_others_and_takes_it_when_n
     wins_and_lacks(command.arg("--nproc=14").arg(std::env::current_exe().unwrap()).uid(user));
 }
 
+#[test]
+fn a_member_with_one_descriptor_to_spare_disturbs_nobody_after_it_had_to_leave_the_office() {
+    for _ in 0..3 {
+        let fleet = Fleet::with("limit=none");
+        let members = fleet.members(3, "");
+        let (supervisor, rest) = schedules::court(&fleet, &members);
+        let (poor, healthy) = (&rest[0], &rest[1]);
+        let epoch = fleet.agree(&members).epoch;
+        poor.lock("g", "mutex own").unwrap();
+        poor.process.ask("starve 1").unwrap();
+        healthy.process.stop();
+        kill(&supervisor);
+        poor.event(0, "the own office", |event| {
+            (event.kind() == "welcomed" && event.text("role") == "Supervisor").then_some(())
+        });
+        healthy.process.resume();
+        healthy.reign_after(epoch);
+        fleet.agree(&rest);
+        let before = healthy.events(0, "changed").len();
+        // For as long as this takes nothing happens.
+        let error = fleet::locks::refused(healthy.lock("x", "mutex own within=1000"), "TimedOut");
+        assert_eq!(error.text("holder"), poor.id);
+        let changes = healthy.events(0, "changed").len() - before;
+        assert!(changes < 10, "{changes} changes of the registry");
+        assert!(poor.is_held("g"));
+    }
+}
+
+#[test]
+fn a_member_without_a_descriptor_to_spare_says_so_once_and_says_no_hello() {
+    let fleet = Fleet::with("limit=1000");
+    let members = fleet.members(3, "");
+    let (supervisor, rest) = schedules::court(&fleet, &members);
+    let (poor, healthy) = (&rest[0], &rest[1]);
+    let epoch = fleet.agree(&members).epoch;
+    poor.process.ask("starve 0").unwrap();
+    kill(&supervisor);
+    poor.expect(0, "starved", &[("lacks", "Descriptors")]);
+    healthy.reign_after(epoch);
+    schedules::expect_ended(std::slice::from_ref(healthy), poor, "Evicted");
+    assert_eq!(poor.events(0, "starved").len(), 1);
+    assert_eq!(healthy.events(0, "changed").len(), 0);
+}
+
 // ------------------------------------------------------------------------------------------------- leaving and resigning
 
 #[test]
@@ -304,6 +348,8 @@ fn b2_a_stopped_supervisor_stays_supervisor() {
     let joining = fleet.joining("");
     let error = joining.answer().unwrap_err();
     assert!(error.starts_with("SupervisorUnresponsive"), "{error}");
+    let named = format!("process {}", supervisor.process.pid);
+    assert!(error.contains(&named) && error.contains("an instance of this group, which stands still"), "{error}");
     rest[0].expect(0, "hung", &[("supervisor", supervisor.id.as_str())]);
     for member in &rest {
         let status = member.status();

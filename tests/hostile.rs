@@ -20,7 +20,7 @@ use bellwether::wire::frame::{Decoder, LIMIT_AFTER_TRUST, LIMIT_BEFORE_ACCEPTANC
 use bellwether::wire::message::{Mode, NameSort, ToMember, ToSupervisor, Want};
 use bellwether::{Epoch, Error, Group, InstanceId, Name, PortReason, Refusal, Token};
 use fleet::strangers::{answers, connect, encoded, hello, join, join_from, show};
-use fleet::{Agreed, Fleet, Member, free_port};
+use fleet::{Agreed, Fleet, Member, Network, free_port};
 
 /// What a stranger is told who says this and then waits.
 fn told(port: u16, bytes: &[u8]) -> Vec<ToMember> {
@@ -199,7 +199,7 @@ fn p15_another_group_on_the_port_is_told_apart() {
     // Whoever only wants to look is not shown the wrong group either.
     for error in [another().join().map(drop), another().observe().map(drop)].map(Result::unwrap_err) {
         let told =
-            matches!(&error, Error::PortUnusable { reason: PortReason::OtherGroup, port } if *port == fleet.port);
+            matches!(&error, Error::PortUnusable { reason: PortReason::OtherGroup, port, .. } if *port == fleet.port);
         assert!(told, "{error:?}");
     }
     assert_undisturbed(&fleet, &members, &agreed);
@@ -359,9 +359,9 @@ fn p15_a_service_that_answers_something_else_is_a_foreign_service() {
 }
 
 #[test]
-fn p15_a_service_that_hangs_up_is_a_foreign_service() {
+fn p15_a_service_that_hangs_up_is_told_apart() {
     let error = join_error(service(drop));
-    assert!(error.contains("ForeignService"), "{error}");
+    assert!(error.contains("HangsUp") && error.contains(&format!("pid: {}", std::process::id())), "{error}");
 }
 
 #[test]
@@ -372,8 +372,60 @@ fn p15_a_service_that_stays_mute_is_reported_as_unresponsive() {
     let group = move || Group::new("hostile").unwrap().port(port);
     let observing = std::thread::spawn(move || group().observe().map(drop));
     for error in [group().join().map(drop), observing.join().unwrap()].map(Result::unwrap_err) {
-        assert!(matches!(error, Error::SupervisorUnresponsive { .. }), "{error:?}");
+        let Error::SupervisorUnresponsive { port: named, listener: Some(listener), .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((*named, listener.pid), (port, std::process::id()));
     }
+}
+
+/// A listener whose queue is full, so that the kernel drops every further request to connect.
+fn full_queue(port: u16) -> (TcpListener, Vec<TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+    (socket.into(), std::iter::from_fn(connect).take(100).collect())
+}
+
+#[test]
+fn b2_who_asks_a_listener_that_takes_no_connection_hears_so_within_seconds() {
+    let fleet = Fleet::new();
+    let _full = full_queue(fleet.port);
+    let own = format!("process {}", std::process::id());
+    // Both at once; each in a process of its own.
+    let joining = fleet.joining("");
+    let watcher = fleet.process();
+    let observing = watcher.say(&format!("observe o group={} port={}", fleet.group, fleet.port));
+    for error in [joining.answer().map(drop), watcher.answer(observing).map(drop)].map(Result::unwrap_err) {
+        assert!(error.starts_with("SupervisorUnresponsive"), "{error}");
+        assert!(error.contains(&own) && error.contains("no instance of this group"), "{error}");
+        assert!(error.contains(&fleet.port.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn b2_a_stopped_supervisor_whose_queue_is_full_is_named_and_stays_supervisor() {
+    if fleet::network("b2_a_stopped_supervisor_whose_queue_is_full_is_named_and_stays_supervisor") != Network::Own {
+        return;
+    }
+    std::fs::write("/proc/sys/net/core/somaxconn", "1").unwrap();
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let agreed = fleet.agree(&members);
+    let supervisor = &members[agreed.supervisor];
+    supervisor.process.stop();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], fleet.port));
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+    let queued: Vec<_> = std::iter::from_fn(connect).take(100).collect();
+    let error = fleet.joining("").answer().unwrap_err();
+    assert!(error.starts_with("SupervisorUnresponsive"), "{error}");
+    let named = format!("process {}", supervisor.process.pid);
+    assert!(error.contains(&named) && error.contains("an instance of this group, which stands still"), "{error}");
+    drop(queued);
+    supervisor.process.resume();
+    assert_eq!(fleet.agree(&members).epoch, agreed.epoch);
 }
 
 #[test]

@@ -10,13 +10,17 @@
 //! | | in use, failed to listen, failed | `Connect` |
 //! | | denied | `Unusable(Reserved)` |
 //! | `Connect` | made | `Greet` |
-//! | | refused, with the port in use for seconds | `Unusable(SourcePort)` |
 //! | | refused, reset, timed out, self-connected, failed, while the port is left to others | a new round, `Connect` |
 //! | | refused, reset, timed out, self-connected, failed | a new round, `Bind` |
 //! | `Greet` | welcomed | `Follow` |
-//! | | ended | a new round, `Connect` |
+//! | | ended, put off, starved | a new round, `Connect` |
 //! | | foreign, other group, refused | `Unusable`, with that reason |
 //! | `Pause` | over | the step it delayed |
+//! | each of them | the same obstacle for [`PATIENCE`], or any obstacles for [`LIMIT`] | `Unusable`, with the reason that took the longest |
+//!
+//! No sequence of outcomes goes on for longer than [`LIMIT`] of the own running time: every outcome that is no end counts
+//! towards it. What an instance makes of the verdict is its own affair: one that was never in an open reign gives up, every
+//! other one begins again, since a supervisor that does not answer is not dead.
 //!
 //! The port is left to others by who has just resigned, or could not fill the office, for [`COURTESY`], and by who has
 //! heard that its supervisor resigned in favour of another one, for [`RESERVED`]; by neither of them once those others are
@@ -26,8 +30,10 @@
 
 use std::time::Duration;
 
+pub use self::backoff::Backoff;
 pub use self::reports::{Bound, Connected, Greeted, Unusable};
 
+mod backoff;
 mod reports;
 
 /// Rounds that follow each other without a pause. The port of a killed supervisor is free a few system calls after its
@@ -45,7 +51,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 pub const FIRST_TIMEOUT: Duration = Duration::from_millis(4);
 
 /// No connect may take longer than this. A stopped supervisor whose queue of connections is full answers nobody: asking
-/// it more often than this helps nobody, and that it does not answer never decides anything.
+/// it more often than this helps nobody.
 pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long a port may be in use while nobody listens on it, until a stranger's outgoing connection is blamed.
@@ -54,10 +60,19 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// Hence seconds, and of these only the time in which this process itself ran.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long the port may take connections and end each of them without a word, until a foreign service is blamed.
+/// How long an election goes on at most, whatever it sees, in time in which this process itself ran and no supervisor
+/// was heard. With the last greeting that is less than five seconds.
 ///
-/// Longer than [`PATIENCE`]: supervisors that start and die one after the other look the same.
-pub const HANG_UP_PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than [`PATIENCE`] for what changes: supervisors that start and die one after the other end connections without a
+/// word, as a foreign service does.
+pub const LIMIT: Duration = Duration::from_millis(4500);
+
+/// However little is left, a supervisor has so long to say a word.
+pub const GREETING: Duration = Duration::from_millis(500);
+
+/// Connections that may end before the Welcome until the pauses grow beyond [`LONGEST_PAUSE`], to [`LONGEST_TIMEOUT`]:
+/// each is work for the one who takes it.
+pub const GREETINGS: u32 = 16;
 
 /// How long an instance that resigned leaves the port to the others, counted from the first refusal.
 pub const COURTESY: Duration = Duration::from_secs(1);
@@ -93,24 +108,37 @@ pub enum Step {
     Unusable(Unusable),
 }
 
-/// What has been seen without a break, and for how long.
+/// What kept a round from getting anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sight {
-    /// The port is in use and connecting is refused.
-    InUseRefused,
+enum Obstacle {
+    /// The port is in use and nobody listens.
+    Stray,
+    /// Connecting is answered by nobody.
+    Unanswered,
     /// Connections are made and end before the Welcome.
     HangUp,
-    /// Nothing works.
+    /// A supervisor of this group takes nobody in for now.
+    PutOff,
+    /// Nothing works here.
     Failing,
+    /// Nobody listens, and this instance may not bind the port.
+    Absent,
 }
 
-impl Sight {
-    /// How long until it becomes a verdict, and which.
+impl Obstacle {
+    const COUNT: usize = Self::Absent as usize + 1;
+    const ALL: [Self; Self::COUNT] =
+        [Self::Stray, Self::Unanswered, Self::HangUp, Self::PutOff, Self::Failing, Self::Absent];
+
+    /// How long it may last without a break, and what it means then.
     const fn verdict(self) -> (Duration, Unusable) {
         match self {
-            Self::InUseRefused => (PATIENCE, Unusable::SourcePort),
-            Self::HangUp => (HANG_UP_PATIENCE, Unusable::HangsUp),
+            Self::Stray => (PATIENCE, Unusable::SourcePort),
+            Self::Unanswered => (PATIENCE, Unusable::Unresponsive),
+            Self::HangUp => (LIMIT, Unusable::HangsUp),
+            Self::PutOff => (LIMIT, Unusable::Refused),
             Self::Failing => (PATIENCE, Unusable::Failing),
+            Self::Absent => (LIMIT, Unusable::Nobody),
         }
     }
 }
@@ -130,16 +158,25 @@ pub struct Election {
     step: Step,
     /// What follows a pause.
     opening: Opening,
+    /// Whether this instance may lead at all.
+    binds: bool,
     /// Rounds begun. Nothing resets it, so that no sequence of outcomes can spin.
     rounds: u32,
+    /// How many greetings have come to nothing.
+    greetings: u32,
     timeout: Duration,
     /// How the bind of this round ended, if it had one.
     bound: Option<Bound>,
-    /// What was seen, and what `ran` was when it was seen first.
-    sight: Option<(Sight, Duration)>,
+    /// The last obstacle, and what `ran` was when it was met first without another in between.
+    obstacle: Option<(Obstacle, Duration)>,
+    /// How much of `ran` each obstacle has cost, and up to where that is counted.
+    cost: [Duration; Obstacle::COUNT],
+    counted: Duration,
     courtesy: Option<Courtesy>,
     /// The time of the last report.
     now: Duration,
+    /// The length of the pause since then, if there was one.
+    paused: Duration,
     /// The own running time up to then, by which alone anything is judged.
     ran: Duration,
 }
@@ -182,6 +219,11 @@ impl Election {
         Self::deferring(now, RESERVED)
     }
 
+    /// The election of an observer: it only connects, and never leads. Nobody waits for it, so that it need not hurry.
+    pub const fn observing(now: Duration) -> Self {
+        Self { binds: false, rounds: EAGER, ..Self::new(now, Opening::Connect, None) }
+    }
+
     const fn deferring(now: Duration, length: Duration) -> Self {
         Self::new(now, Opening::Connect, Some(Courtesy { length, since: None }))
     }
@@ -191,8 +233,28 @@ impl Election {
             Opening::Bind => Step::Bind,
             Opening::Connect => Step::Connect { timeout: FIRST_TIMEOUT },
         };
-        let (timeout, ran) = (FIRST_TIMEOUT, Duration::ZERO);
-        Self { step, opening, rounds: 0, timeout, bound: None, sight: None, courtesy, now, ran }
+        Self {
+            step,
+            opening,
+            binds: true,
+            rounds: 0,
+            greetings: 0,
+            timeout: FIRST_TIMEOUT,
+            bound: None,
+            obstacle: None,
+            cost: [Duration::ZERO; Obstacle::COUNT],
+            counted: Duration::ZERO,
+            courtesy,
+            now,
+            paused: Duration::ZERO,
+            ran: Duration::ZERO,
+        }
+    }
+
+    /// How long to wait for the first word of a supervisor that is greeted now: for what is left, but at least for
+    /// [`GREETING`].
+    pub fn patience(&self) -> Duration {
+        LIMIT.saturating_sub(self.ran).max(GREETING)
     }
 
     /// There is nobody left to leave the port to: the next refusal leads to a bind.
@@ -208,6 +270,11 @@ impl Election {
     /// What to do now.
     pub const fn step(&self) -> Step {
         self.step
+    }
+
+    /// How long it has lasted, in time that counts.
+    pub const fn ran(&self) -> Duration {
+        self.ran
     }
 
     /// Reports how [`Step::Bind`] ended, at the monotonic time `now`.
@@ -236,70 +303,87 @@ impl Election {
             Connected::TimedOut => (self.timeout * 2).min(LONGEST_TIMEOUT),
             _ => FIRST_TIMEOUT,
         };
-        if outcome == Connected::Made {
-            // Only what comes of it tells whether the port takes connections in vain; but somebody listens.
-            self.sight = self.sight.filter(|(sight, _)| *sight == Sight::HangUp);
-            self.step = Step::Greet;
-            return self.step;
-        }
-        let sight = match (outcome, self.bound.take()) {
-            (Connected::Refused, Some(Bound::InUse)) => Some(Sight::InUseRefused),
-            (Connected::Refused, Some(Bound::Failed)) | (Connected::Failed, _) => Some(Sight::Failing),
-            _ => None,
+        let bound = self.bound.take();
+        let obstacle = match (outcome, bound) {
+            (Connected::Made, _) => {
+                // Only what comes of it tells whether the port takes connections in vain.
+                self.step = Step::Greet;
+                return self.step;
+            }
+            (Connected::Refused, None) => (!self.binds).then_some(Obstacle::Absent),
+            (Connected::Refused, Some(Bound::Failed)) | (Connected::Failed, _) => Some(Obstacle::Failing),
+            (Connected::Refused, Some(_)) | (Connected::SelfConnected, _) => Some(Obstacle::Stray),
+            (Connected::Reset, _) => Some(Obstacle::HangUp),
+            (Connected::TimedOut, _) => Some(Obstacle::Unanswered),
         };
-        if let Some(verdict) = self.see(sight) {
+        if let Some(verdict) = obstacle.and_then(|obstacle| self.meet(obstacle)) {
             return self.end(verdict);
         }
         if outcome == Connected::Refused {
             self.wear();
         }
-        let opening = if self.courtesy.is_some() { Opening::Connect } else { Opening::Bind };
+        let opening = if self.courtesy.is_some() || !self.binds { Opening::Connect } else { Opening::Bind };
         self.round(opening, chance)
     }
 
-    /// Reports how [`Step::Greet`] ended, at the monotonic time `now`. `chance` is any random number.
-    pub fn greeted(&mut self, outcome: Greeted, now: Duration, chance: u64) -> Step {
+    /// Reports how [`Step::Greet`] ended, at the monotonic time `now`, and for how long of its own running time this
+    /// instance has waited for a word of the supervisor in vain. `chance` is any random number.
+    pub fn greeted(&mut self, outcome: Greeted, silent: Duration, now: Duration, chance: u64) -> Step {
         if self.step != Step::Greet {
             return self.step;
         }
-        self.pass(now);
-        match outcome {
+        // A supervisor that is heard may keep this instance waiting for as long as its window is open.
+        self.ran += silent;
+        self.now = self.now.max(now);
+        let obstacle = match outcome {
             Greeted::Welcomed => {
                 self.step = Step::Follow;
-                self.step
+                return self.step;
             }
-            Greeted::Foreign => self.end(Unusable::Foreign),
-            Greeted::OtherGroup => self.end(Unusable::OtherGroup),
-            Greeted::Refused => self.end(Unusable::Refused),
-            Greeted::Ended => match self.see(Some(Sight::HangUp)) {
-                Some(verdict) => self.end(verdict),
-                None => self.round(Opening::Connect, chance),
-            },
+            Greeted::Foreign => return self.end(Unusable::Foreign),
+            Greeted::OtherGroup => return self.end(Unusable::OtherGroup),
+            Greeted::Refused => return self.end(Unusable::Refused),
+            Greeted::Ended => Obstacle::HangUp,
+            Greeted::PutOff => Obstacle::PutOff,
+            Greeted::Starved => Obstacle::Failing,
+        };
+        self.greetings = self.greetings.saturating_add(1);
+        match self.meet(obstacle) {
+            Some(verdict) => self.end(verdict),
+            None => self.round(Opening::Connect, chance),
         }
     }
 
     /// Reports that [`Step::Pause`] is over.
     pub const fn paused(&mut self) -> Step {
-        if matches!(self.step, Step::Pause(_)) {
+        if let Step::Pause(pause) = self.step {
+            self.paused = pause;
             self.open();
         }
         self.step
     }
 
     fn pass(&mut self, now: Duration) {
-        self.ran += now.saturating_sub(self.now).min(SLICE);
+        let longest = SLICE + std::mem::take(&mut self.paused);
+        self.ran += now.saturating_sub(self.now).min(longest);
         self.now = self.now.max(now);
     }
 
-    /// Notes what this round showed. Anything else than before starts the count anew.
-    fn see(&mut self, sight: Option<Sight>) -> Option<Unusable> {
-        self.sight = match (sight, self.sight) {
-            (Some(now), Some((before, since))) if now == before => Some((now, since)),
-            (sight, _) => sight.map(|sight| (sight, self.ran)),
+    /// Notes what this round has met, and says whether that is enough.
+    fn meet(&mut self, obstacle: Obstacle) -> Option<Unusable> {
+        self.cost[obstacle as usize] += self.ran - self.counted;
+        self.counted = self.ran;
+        let since = match self.obstacle {
+            Some((before, since)) if before == obstacle => since,
+            _ => self.ran,
         };
-        let (sight, since) = self.sight?;
-        let (patience, verdict) = sight.verdict();
-        (self.ran - since >= patience).then_some(verdict)
+        self.obstacle = Some((obstacle, since));
+        let (patience, verdict) = obstacle.verdict();
+        if self.ran - since >= patience {
+            return Some(verdict);
+        }
+        let longest = || Obstacle::ALL.into_iter().max_by_key(|obstacle| self.cost[*obstacle as usize]);
+        (self.ran >= LIMIT).then(|| longest().map_or(verdict, |obstacle| obstacle.verdict().1))
     }
 
     /// A refusal uses up courtesy.
@@ -329,21 +413,29 @@ impl Election {
         self.rounds = self.rounds.saturating_add(1);
         match self.rounds.checked_sub(EAGER) {
             None | Some(0) => self.open(),
-            Some(late) => self.step = Step::Pause(pause(late - 1, chance)),
+            Some(late) => {
+                let longest = if self.greetings > GREETINGS { LONGEST_TIMEOUT } else { LONGEST_PAUSE };
+                self.step = Step::Pause(pause(late - 1, longest, chance));
+            }
         }
         self.step
     }
 }
 
-/// The pause before a late round: at most [`FIRST_PAUSE`] before the first, growing by half to [`LONGEST_PAUSE`].
+/// The pause before a late round: at most [`FIRST_PAUSE`] before the first, growing by half to the longest.
 ///
 /// At least half of that and otherwise random: instances that got in each other's way must not meet again.
-fn pause(late: u32, chance: u64) -> Duration {
-    // The twelfth is the first to reach the limit.
+fn pause(late: u32, longest: Duration, chance: u64) -> Duration {
+    // The nineteenth is the first to reach the longest of all.
     let mut most = FIRST_PAUSE;
-    for _ in 0..late.min(12) {
-        most = (most * 3 / 2).min(LONGEST_PAUSE);
+    for _ in 0..late.min(19) {
+        most = (most * 3 / 2).min(longest);
     }
+    jittered(most, chance)
+}
+
+/// At least half of this time and at most all of it.
+fn jittered(most: Duration, chance: u64) -> Duration {
     let half = most / 2;
     // A jitter with the 2^-32 steps that an integer product leaves: no division by zero, no bias worth a word.
     half + Duration::from_nanos(((half.as_nanos() as u64) * (chance >> 32)) >> 32)

@@ -201,7 +201,7 @@ mod tests {
     use crate::ident::{InstanceId, Name, Stamp, Version};
 
     fn event(n: u64) -> Event {
-        Event::Hung { supervisor: Some(InstanceId::new(n)) }
+        Event::Hung { supervisor: Some(InstanceId::new(n)), listener: None }
     }
 
     /// What lies in a channel.

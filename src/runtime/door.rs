@@ -432,7 +432,7 @@ impl Visitor {
         if let Err(error) = spawn("bw-link", serve) {
             reign.note_crowd();
             let who = reign.core().machine.behind(link.id);
-            link.outbox.push(&ToMember::Refused(Refusal::Full { limit: Handshakes::COUNT_LIMIT as u32 }));
+            link.outbox.push(&ToMember::Refused(Refusal::Busy));
             link.outbox.flush(&link.stream);
             link.cut();
             reign.ended(link.id);

@@ -1,18 +1,19 @@
 //! The thread that every instance has: it elects, then sits where the election put it, and begins again when that ends.
 
-use std::io::ErrorKind;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::follow::{Followed, follow};
+use super::follow::{Course, Followed, follow};
 use super::reign::{self, Ended};
 use super::shared::Shared;
-use super::{clock, endpoint};
-use crate::coordinator::election::{Bound, Connected, Election, Greeted, Step, Unusable};
+use super::{clock, endpoint, listener as listening};
+use crate::coordinator::election::{Backoff, Bound, Connected, Election, Greeted, Step, Unusable};
 use crate::coordinator::session::Session;
 use crate::coordinator::setbacks::Setbacks;
+use crate::coordinator::supervisor::Lack;
 use crate::error::{Error, PortReason};
 use crate::event::Event;
 use crate::ident::{InstanceId, Stamp};
@@ -20,6 +21,17 @@ use crate::wire::message::Refusal;
 
 /// How long an instance that had a seat waits before it tries a port again that cannot be used.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// What is kept from one election to the next.
+#[derive(Default)]
+struct Memory {
+    backoff: Backoff,
+    /// Why the kernel or a supervisor said no last.
+    error: Option<io::Error>,
+    refusal: Option<Refusal>,
+    /// The own running time of winning the port for nothing, since the last open reign.
+    in_vain: Duration,
+}
 
 /// Runs an instance until it leaves, or until it is clear that it never gets a seat. If this thread panics, or one without
 /// which there is no reign, most likely in the application's logger, the instance leaves the group: none of its sockets may
@@ -39,9 +51,8 @@ fn elect(shared: &Arc<Shared>) {
     let mut lacked = None;
     let mut listener: Option<TcpListener> = None;
     let mut stream: Option<TcpStream> = None;
-    let mut refusal = None;
     let mut setbacks = Setbacks::default();
-    let mut kind = ErrorKind::Other;
+    let mut memory = Memory::default();
     while !shared.is_leaving() {
         // Also between a connection that was made and the hello on it, and between a port that was won and the window: a
         // supervisor that completes its work later than this look has no port by then, or is the one to be greeted.
@@ -55,7 +66,7 @@ fn elect(shared: &Arc<Shared>) {
                     }
                     Err(failed) => {
                         log::trace!("binding: {failed}");
-                        kind = failed.error.kind();
+                        memory.failed(shared, failed.error);
                         failed.outcome
                     }
                 };
@@ -69,7 +80,7 @@ fn elect(shared: &Arc<Shared>) {
                     }
                     Err(failed) => {
                         log::trace!("connecting: {failed}");
-                        kind = failed.error.kind();
+                        memory.failed(shared, failed.error);
                         failed.outcome
                     }
                 };
@@ -82,30 +93,29 @@ fn elect(shared: &Arc<Shared>) {
                 election.connected(outcome, clock::monotonic(), clock::chance());
             }
             Step::Greet => {
-                let followed = stream.take().map_or(Followed::Ended, |stream| follow(shared, stream));
-                log::debug!("connection to the supervisor: {followed}");
-                let greeted = match followed {
+                let Some(stream) = stream.take() else { break };
+                let course = follow(shared, stream, election.patience());
+                log::debug!("connection to the supervisor: {}", course.ended);
+                memory.ended(shared, &course);
+                let greeted = match course.ended {
                     Followed::Disconnected | Followed::Renamed => {
                         (heir, election) = elect_again(shared, lacked);
                         continue;
                     }
-                    Followed::Ended
-                    | Followed::Refused(Refusal::Leaving | Refusal::Slow | Refusal::Attempt { .. } | Refusal::Taken) => {
-                        Greeted::Ended
-                    }
+                    Followed::Ended => Greeted::Ended,
                     Followed::Foreign => Greeted::Foreign,
+                    Followed::Starved => Greeted::Starved,
                     Followed::Refused(Refusal::Group) => Greeted::OtherGroup,
-                    Followed::Refused(why) => {
-                        refusal = Some(why);
-                        Greeted::Refused
-                    }
+                    Followed::Refused(why) => memory.refused(why),
                 };
-                election.greeted(greeted, clock::monotonic(), clock::chance());
+                election.greeted(greeted, course.silent, clock::monotonic(), clock::chance());
             }
             Step::Lead => {
                 let Some(listener) = listener.take() else { break };
+                let began = Instant::now();
                 let ended = reign::preside(shared, listener);
                 lacked = (ended == Ended::Lacking).then(|| shared.state().session.stamp());
+                let now = clock::monotonic();
                 election = match ended {
                     Ended::Left => break,
                     Ended::FailStop => after_a_failure(shared, &mut setbacks),
@@ -113,16 +123,21 @@ fn elect(shared: &Arc<Shared>) {
                         shared.crash();
                         break;
                     }
-                    Ended::Resigned | Ended::SteppedDown | Ended::Lacking => Election::resigned(clock::monotonic()),
+                    Ended::Resigned | Ended::SteppedDown | Ended::Lacking => Election::resigned(now),
                 };
                 heir = None;
+                if memory.reigned(shared, ended, began.elapsed()) {
+                    break;
+                }
             }
             Step::Pause(time) => {
                 shared.pause(time);
                 election.paused();
             }
             Step::Unusable(why) => {
-                if shared.hopeless(unusable(shared.settings.port, why, refusal.take(), kind)) {
+                let port = shared.settings.port;
+                let error = unusable(port, why, election.ran(), memory.refusal.take(), memory.error.take());
+                if shared.hopeless(error) {
                     break;
                 }
                 shared.pause(RETRY);
@@ -147,6 +162,81 @@ fn after_a_failure(shared: &Shared, setbacks: &mut Setbacks) -> Election {
     Election::resigned(clock::monotonic())
 }
 
+impl Memory {
+    /// The kernel said no.
+    fn failed(&mut self, shared: &Shared, error: io::Error) {
+        if endpoint::is_scarcity(&error) {
+            self.starved(shared, Lack::Descriptors);
+        }
+        self.error = Some(error);
+    }
+
+    fn starved(&mut self, shared: &Shared, lack: Lack) {
+        shared.starves(lack);
+        self.backoff.starved();
+        self.pause(shared);
+    }
+
+    /// An instance whose caller still waits for its first seat tries often enough that the time counts.
+    fn pause(&self, shared: &Shared) {
+        let pause = self.backoff.pause(clock::chance());
+        shared.pause(if shared.has_joined() { pause } else { pause.min(RETRY) });
+    }
+
+    fn refused(&mut self, why: Refusal) -> Greeted {
+        let greeted = match why {
+            Refusal::Leaving | Refusal::Slow | Refusal::Busy | Refusal::Attempt { .. } | Refusal::Taken => {
+                Greeted::PutOff
+            }
+            _ => Greeted::Refused,
+        };
+        self.refusal = Some(why);
+        greeted
+    }
+
+    /// A connection to a supervisor has ended.
+    fn ended(&mut self, shared: &Shared, course: &Course) {
+        if let Some(supervisor) = course.supervisor {
+            self.in_vain = Duration::ZERO;
+            self.backoff.ended(supervisor, course.lasted);
+            // Whoever elects after the end of a supervisor waits for nothing.
+            if course.lacks.is_none() && !self.backoff.pause(0).is_zero() && !shared.is_gone(supervisor) {
+                log::debug!("the connections to this supervisor end soon after they began; waiting");
+                self.pause(shared);
+            }
+        }
+        if let Some(lack) = course.lacks {
+            self.error = None;
+            self.starved(shared, lack);
+        }
+    }
+
+    /// The own reign has ended after so long. Whether there is no hope for a caller that waits for the first one.
+    fn reigned(&mut self, shared: &Shared, how: Ended, lasted: Duration) -> bool {
+        if how == Ended::Resigned {
+            return false;
+        }
+        if how != Ended::FailStop {
+            self.backoff.ended(shared.id(), lasted);
+            self.pause(shared);
+        }
+        self.in_vain =
+            if shared.has_joined() { Duration::ZERO } else { self.in_vain + lasted.min(Duration::from_secs(2)) };
+        self.in_vain >= IN_VAIN
+            && shared.hopeless(Error::System {
+                attempted: "supervise the group",
+                source: io::Error::other(match how {
+                    Ended::Lacking => "too few descriptors or threads to spare",
+                    _ => "the office had to be given up again and again",
+                }),
+            })
+    }
+}
+
+/// After so much of its own running time as a winner who had to give the office up, an instance that was never part of an
+/// open reign gives up.
+const IN_VAIN: Duration = Duration::from_secs(3);
+
 /// The election after the end of a connection to a supervisor, and whom it is left to.
 fn elect_again(shared: &Shared, lacked: Option<Stamp>) -> (Option<InstanceId>, Election) {
     let now = clock::monotonic();
@@ -165,17 +255,34 @@ fn try_again(session: &Session, lacked: Option<Stamp>) -> Election {
     if lacked == Some(session.stamp()) { Election::resigned(now) } else { Election::again(now) }
 }
 
-/// `kind` is what the kernel said last.
-fn unusable(port: u16, why: Unusable, refusal: Option<Refusal>, kind: ErrorKind) -> Error {
+/// What an application hears of a verdict. `error` is what the kernel said last.
+pub(crate) fn unusable(
+    port: u16,
+    why: Unusable,
+    waited: Duration,
+    refusal: Option<Refusal>,
+    error: Option<io::Error>,
+) -> Error {
     let reason = match (why, refusal) {
         (Unusable::Refused, Some(refusal)) => return Error::Refused(refusal),
+        (Unusable::Nobody, _) => return Error::NoSupervisor,
+        (Unusable::Unresponsive, _) => {
+            return Error::SupervisorUnresponsive { port, waited, listener: listening::find(port) };
+        }
+        (Unusable::Failing, _) => match error {
+            Some(error) if !endpoint::is_scarcity(&error) => PortReason::Other(error.kind()),
+            error => {
+                let source = error.unwrap_or_else(|| io::Error::other("no descriptor is left"));
+                return Error::System { attempted: "open another socket", source };
+            }
+        },
         (Unusable::SourcePort, _) => PortReason::SourcePort {
             range: endpoint::port::ephemeral_range().map(|range| (*range.start(), *range.end())),
         },
         (Unusable::OtherGroup, _) => PortReason::OtherGroup,
         (Unusable::Reserved, _) => PortReason::Reserved,
-        (Unusable::Failing, _) => PortReason::Other(kind),
-        (Unusable::Foreign | Unusable::HangsUp | Unusable::Refused, _) => PortReason::ForeignService,
+        (Unusable::HangsUp, _) => PortReason::HangsUp,
+        (Unusable::Foreign | Unusable::Refused, _) => PortReason::ForeignService,
     };
-    Error::PortUnusable { port, reason }
+    Error::PortUnusable { port, reason, listener: listening::find(port) }
 }

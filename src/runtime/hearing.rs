@@ -96,6 +96,7 @@ impl Shared {
                 if state.joined.is_none() {
                     state.joined = Some(Ok(()));
                 }
+                (state.obstructed, state.lacks) = (false, None);
                 self.changed.notify_all();
                 Event::Reign { epoch, supervisor, role }
             }

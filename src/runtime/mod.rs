@@ -6,7 +6,7 @@
 //! missing), [`outbox`] (how frames reach a peer), [`office`] (who waits for it), [`heir`] (how a newer version gets it), [`rest`] (work
 //! in slices),
 //! [`calls`], [`grant`], [`meet`], [`write`] and [`errand`] (who waits for an answer), [`bell`] (how it is woken),
-//! [`endpoint`] and [`presence`] (sockets), [`clock`].
+//! [`endpoint`] and [`presence`] (sockets), [`listener`] (who has the port), [`clock`].
 
 mod bell;
 pub(crate) mod callbacks;
@@ -21,6 +21,7 @@ pub(crate) mod grant;
 mod hearing;
 mod heir;
 pub(crate) mod link;
+pub(crate) mod listener;
 mod looks;
 pub(crate) mod meet;
 pub(crate) mod office;

@@ -69,7 +69,7 @@ impl Shared {
                 question.since = Instant::now();
                 let hung = std::mem::replace(&mut question.doubted, true);
                 if hung && !std::mem::replace(&mut state.hung, true) {
-                    self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
+                    self.hub.emit(&Event::Hung { supervisor: state.session.supervisor(), listener: None });
                 }
                 return None;
             }

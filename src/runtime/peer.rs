@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     shared: AtomicBool,
     /// It has been read to its end, which the instance's own thread may not have seen yet.
     over: AtomicBool,
+    /// It was given up since there was no thread to write to it.
+    lacks_threads: AtomicBool,
     /// When a call waited last, in nanoseconds of the monotonic clock.
     waited: AtomicU64,
 }
@@ -54,7 +56,7 @@ impl Peer {
         let ear = Mutex::new(Ear {
             decoder: Decoder::new(LIMIT_AFTER_TRUST),
             welcomed: false,
-            watch: Watch { began: Instant::now(), silent: Duration::ZERO, asked: false, waits: true },
+            watch: Watch::new(),
             call_waits: false,
             ended: None,
         });
@@ -66,6 +68,7 @@ impl Peer {
             heard: Bell::default(),
             shared: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            lacks_threads: AtomicBool::new(false),
             waited: AtomicU64::new(0),
         })
     }
@@ -86,6 +89,7 @@ impl Peer {
             peer.flushed(&flushed);
         };
         if let Err(error) = spawn("bw-writer", write) {
+            self.lacks_threads.store(true, Ordering::Release);
             self.flushed(&Flushed::Failed);
             log::warn!("cannot start a thread to write to the supervisor: {error}");
         }
@@ -95,6 +99,21 @@ impl Peer {
         if *flushed == Flushed::Failed {
             let _ = self.stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Whether it was given up since there was no thread to write to it.
+    pub(super) fn lacks_threads(&self) -> bool {
+        self.lacks_threads.load(Ordering::Acquire)
+    }
+
+    /// How long the supervisor may be silent in the handshake, twice.
+    pub(super) fn set_patience(&self, patience: Duration) {
+        lock(&self.ear).watch.patience = patience;
+    }
+
+    /// The running time in which the supervisor has said nothing lately, in a handshake that did not end otherwise.
+    pub(super) fn silence(&self) -> Duration {
+        lock(&self.ear).watch.counted
     }
 
     /// A call waits here, or has waited until now.
@@ -167,9 +186,9 @@ impl Peer {
         }
         let began = Instant::now();
         let comes = endpoint::wait_readable(&self.stream, Self::LOOK);
-        // A wait that was interrupted was none, and of one in which this process was stopped no more than this counts.
-        if !comes && began.elapsed() >= Self::LOOK && lock(&self.ear).watch.is_silent(Self::LOOK) {
-            lock(&self.ear).watch.silence(shared, self);
+        let waited = lock(&self.ear).watch.pass(began.elapsed(), self);
+        if let Some(waited) = waited {
+            shared.unresponsive(waited);
         }
         comes
     }
@@ -274,8 +293,10 @@ impl Ear {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 // Elsewhere somebody else was here first, and whoever waits for something to read notices silence.
-                if !endpoint::CAN_TELL_HANGUP {
-                    self.watch.silence(shared, peer);
+                if !endpoint::CAN_TELL_HANGUP
+                    && let Some(waited) = self.watch.pass(Watch::SLICE, peer)
+                {
+                    shared.unresponsive(waited);
                 }
                 return None;
             }
@@ -323,7 +344,7 @@ impl Ear {
         match shared.receive_on(&peer.outbox, frame) {
             Ok(true) if evicted => return Some(Followed::Ended),
             Ok(true) => peer.flush(),
-            Ok(false) => return Some(Followed::Ended),
+            Ok(false) => return Some(Followed::Starved),
             Err(Misplaced(why)) => {
                 log::warn!("the supervisor broke the protocol: {why}");
                 return Some(if self.welcomed { Followed::Disconnected } else { Followed::Foreign });
@@ -348,49 +369,61 @@ impl Ear {
 
 /// Notices a supervisor that says nothing. It only reports: nothing is closed, and nobody is taken for dead.
 #[derive(Debug)]
-struct Watch {
+pub(super) struct Watch {
     began: Instant,
-    /// How long nothing has been heard, as far as it counts.
-    silent: Duration,
+    /// How long each of two silences lasts that are reported.
+    patience: Duration,
     /// A ping was sent and nothing was heard since.
     asked: bool,
     waits: bool,
+    /// The own running time since the last frame, or since the ping.
+    silent: Duration,
+    /// The own running time since the last frame.
+    counted: Duration,
 }
 
 impl Watch {
-    fn silence(&mut self, shared: &Shared, peer: &Arc<Peer>) {
+    /// A process that was stopped meanwhile has not waited in that time, so it waits for no longer at once.
+    pub(super) const SLICE: Duration = Duration::from_millis(250);
+
+    fn new() -> Self {
+        let zero = Duration::ZERO;
+        Self { began: Instant::now(), patience: follow::ANSWER, asked: false, waits: true, silent: zero, counted: zero }
+    }
+
+    /// So much time has passed without a whole frame. Says for how long all in all, if that is to be reported.
+    fn pass(&mut self, time: Duration, peer: &Arc<Peer>) -> Option<Duration> {
         if !self.waits {
-            return;
+            return None;
+        }
+        let time = time.min(Self::SLICE * 2);
+        self.silent += time;
+        self.counted += time;
+        if self.silent < self.patience {
+            return None;
         }
         if !self.asked {
             // The window may be open for long; a living supervisor answers meanwhile. Only a second silence, which
             // began after this thread ran again, is reported.
             self.asked = true;
+            self.silent = Duration::ZERO;
             peer.outbox.push(&ToSupervisor::Ping(0));
             peer.flush();
-            return;
+            return None;
         }
-        shared.unresponsive(None, self.began.elapsed());
         self.stop(peer);
-    }
-
-    /// Nothing has been heard for so long again. Says whether that makes it long enough to report.
-    fn is_silent(&mut self, time: Duration) -> bool {
-        self.silent += time;
-        let is_silent = self.silent >= follow::ANSWER;
-        if is_silent {
-            self.silent = Duration::ZERO;
-        }
-        is_silent
+        Some(self.began.elapsed())
     }
 
     fn heard(&mut self) {
         self.asked = false;
         self.silent = Duration::ZERO;
+        self.counted = Duration::ZERO;
     }
 
     /// From here on nothing wakes the thread but the supervisor.
     fn stop(&mut self, peer: &Peer) {
+        self.counted = Duration::ZERO;
         if std::mem::replace(&mut self.waits, false) {
             let _ = peer.stream.set_read_timeout(None);
         }

@@ -14,8 +14,9 @@ use super::office::Question;
 use super::peer::Peer;
 use super::presence::{self, Mechanism, Presence, RollCall};
 use super::reign::Reign;
-use super::{clock, endpoint, lock};
+use super::{clock, endpoint, listener, lock};
 use crate::coordinator::session::Session;
+use crate::coordinator::supervisor::Lack;
 use crate::entry::{Entry, Holder, Role};
 use crate::error::Error;
 use crate::event::{Event, Hub};
@@ -83,6 +84,10 @@ pub(crate) struct State {
     pub(super) hung: bool,
     /// There was something in its sockets that is no notice.
     disturbed: bool,
+    /// The application has been told of the obstacle in the way of the next reign.
+    pub(super) obstructed: bool,
+    /// What this instance lacks for a seat, as the application was told.
+    pub(super) lacks: Option<Lack>,
     /// The end of a reign that the application has not been told yet.
     pub(super) untold: Option<(InstanceId, Instant)>,
     /// What is to be logged when the lock is free: a logger may ask this instance who it is.
@@ -120,6 +125,8 @@ impl Shared {
             question: None,
             hung: false,
             disturbed: false,
+            obstructed: false,
+            lacks: None,
             untold: None,
             notes: Vec::new(),
         };
@@ -249,17 +256,24 @@ impl Shared {
             self.tell_end(&mut state);
             state.untold = Some((supervisor, Instant::now()));
         }
-        // A winner that never reigned shows itself as a member, and is none.
-        if state.session.is_fresh()
-            && let Some(presence) = &mut state.presence
-        {
-            presence.leave();
+        let is_member = state.presence.as_ref().is_none_or(Presence::is_member);
+        if state.session.is_fresh() {
+            // A winner that never reigned shows itself as a member, and is none.
+            if let Some(presence) = &mut state.presence {
+                presence.leave();
+            }
+        } else if !is_member {
+            // A winner that had no descriptor to spare: now there are those of the listener and of the connections.
+            state.show();
         }
         state.seat = Seat::Electing;
         state.resigning = false;
         // It dies with its connection; the next supervisor has not heard it.
         state.question = None;
-        state.hung = false;
+        if supervisor.is_some() {
+            // Until a supervisor has welcomed this instance, one that does not answer is the same as before.
+            state.hung = false;
+        }
         state.connection += 1;
         self.changed.notify_all();
         state.calls.wake_all();
@@ -333,33 +347,73 @@ impl Shared {
         self.hub.close();
     }
 
-    /// There will be no seat for now. Whether that is the end: it is for an instance that never had one.
+    /// There will be no seat for now. Whether that is the end: it is for an instance that was never part of an open reign.
+    /// Every other one tells its application once, until the next reign.
     pub(crate) fn hopeless(&self, error: Error) -> bool {
         let mut state = self.state();
-        if state.joined.is_some() {
-            self.tell_end(&mut state);
-            if let Error::PortUnusable { reason, .. } = error {
-                self.hub.emit(&Event::PortUnusable(reason));
-            }
-            return false;
+        if state.joined.is_none() {
+            state.joined = Some(Err(error));
+            state.leaving = true;
+            self.changed.notify_all();
+            return true;
         }
-        state.joined = Some(Err(error));
-        state.leaving = true;
-        self.changed.notify_all();
-        true
+        self.tell_end(&mut state);
+        let text = error.to_string();
+        let event = match error {
+            Error::PortUnusable { port, reason, listener } => {
+                let told = std::mem::replace(&mut state.obstructed, true);
+                (!told).then_some(Event::PortUnusable { port, reason, listener })
+            }
+            Error::SupervisorUnresponsive { listener, .. } => {
+                let told = std::mem::replace(&mut state.hung, true);
+                (!told).then_some(Event::Hung { supervisor: None, listener })
+            }
+            _ => None,
+        };
+        if let Some(event) = event {
+            state.note(log::Level::Warn, text);
+            self.hub.emit(&event);
+        }
+        self.let_go(state);
+        false
     }
 
     /// The supervisor has not answered.
-    pub(crate) fn unresponsive(&self, pid: Option<u32>, waited: Duration) {
+    pub(crate) fn unresponsive(&self, waited: Duration) {
+        let port = self.settings.port;
+        let listener = listener::find(port);
         let mut state = self.state();
         if state.joined.is_none() {
-            state.joined = Some(Err(Error::SupervisorUnresponsive { pid, waited }));
+            state.joined = Some(Err(Error::SupervisorUnresponsive { port, waited, listener: listener.clone() }));
             self.changed.notify_all();
         }
         self.tell_end(&mut state);
         if !std::mem::replace(&mut state.hung, true) {
-            self.hub.emit(&Event::Hung { supervisor: state.session.supervisor() });
+            self.hub.emit(&Event::Hung { supervisor: state.session.supervisor(), listener });
         }
+    }
+
+    /// This process has too little of this for a seat. The application is told once, until the next reign.
+    pub(crate) fn starves(&self, lack: Lack) {
+        let mut state = self.state();
+        self.tell_end(&mut state);
+        if state.lacks.replace(lack) != Some(lack) {
+            let what = match lack {
+                Lack::Descriptors => "descriptors",
+                Lack::Threads => "threads",
+            };
+            state.note(
+                log::Level::Warn,
+                format!("this process has no {what} to spare; trying again more and more slowly"),
+            );
+            self.hub.emit(&Event::Starved { lacks: lack });
+        }
+        self.let_go(state);
+    }
+
+    /// Whether the instance was ever part of an open reign.
+    pub(crate) fn has_joined(&self) -> bool {
+        matches!(self.state().joined, Some(Ok(())))
     }
 
     // ---------------------------------------------------------------------------------------------- what callers want
@@ -487,9 +541,13 @@ impl State {
     }
 
     /// Shows another membership before a hello leaves, so that nobody takes this instance for one who has said none
-    /// since it forfeited. Says whether that was done; if not, no hello may leave.
+    /// since it forfeited. Says whether that was done; if not, no hello may leave. Nor may one leave that is followed by a
+    /// Welcome for which no membership could be shown.
     pub(crate) fn show_another(&mut self) -> bool {
-        let Some(presence) = self.presence.as_mut().filter(|presence| presence.is_member()) else { return true };
+        let Some(presence) = self.presence.as_mut() else { return true };
+        if !presence.is_member() {
+            return !endpoint::are_sockets_scarce();
+        }
         let shown = presence.show_another();
         if let Err(error) = &shown {
             self.note(log::Level::Warn, format!("cannot show another membership, and so not say hello: {error}"));

@@ -213,6 +213,7 @@ impl fmt::Display for Refusal {
             Self::Leaving => f.write_str("the supervisor is leaving its office"),
             Self::Attempt { last } => write!(f, "the attempt cannot follow attempt {}", last.number()),
             Self::Taken => f.write_str("the id is another instance's"),
+            Self::Busy => f.write_str("the supervisor has no thread to spare, or too many handshakes under way"),
         }
     }
 }

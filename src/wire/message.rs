@@ -266,7 +266,7 @@ pub enum Refusal {
     },
     /// The port belongs to a group of another name.
     Group,
-    /// The supervisor has as many members, or as many unfinished handshakes, as it can bear.
+    /// The supervisor has as many members as it can bear.
     Full {
         /// How many that is.
         limit: u32,
@@ -284,6 +284,8 @@ pub enum Refusal {
     },
     /// The id is another instance's, as far as the supervisor knows.
     Taken,
+    /// The supervisor has no thread for the connection, or too many handshakes under way. Try again.
+    Busy,
 }
 
 /// One row of the registry as it travels.

@@ -221,9 +221,10 @@
 //! # From the supervisor
 //!
 //! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
-//! protocol, reason; 4 slow; 5 leaving; 6 attempt, the last attempt that was accepted from this id; 7 taken, the id is another instance's. *Frozen
-//! with 0.* The end of the connection follows. Nothing was changed. With 6 the attempt was not above the last one, or more
-//! than 2^20 above it; the member raises its own, within the same bound, and comes again.
+//! protocol, reason; 4 slow; 5 leaving; 6 attempt, the last attempt that was accepted from this id; 7 taken, the id is another
+//! instance's; 8 busy. *Frozen with 0.* The end of the connection follows. Nothing was changed. With 6 the attempt was not
+//! above the last one, or more than 2^20 above it; the member raises its own, within the same bound, and comes again. After
+//! 4, 5, 7 and 8 it comes again as well.
 //!
 //! **65 Forfeited**: nothing. *Frozen.* To a member whose id has ended while it was silent. The end of the connection
 //! follows.

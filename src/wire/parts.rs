@@ -347,6 +347,7 @@ impl Part for Refusal {
                 last.put(to);
             }
             Self::Taken => to.u8(7),
+            Self::Busy => to.u8(8),
         }
     }
 
@@ -363,6 +364,7 @@ impl Part for Refusal {
             5 => Ok(Self::Leaving),
             6 => Ok(Self::Attempt { last: Part::take(from)? }),
             7 => Ok(Self::Taken),
+            8 => Ok(Self::Busy),
             other => Err(DecodeError::BadValue { field: Self::FIELD, value: other.into() }),
         }
     }

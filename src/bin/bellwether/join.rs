@@ -5,7 +5,7 @@ use std::process;
 use std::thread;
 use std::time::SystemTime;
 
-use bellwether::{Command, Entry, Event, Instance, Name, Role};
+use bellwether::{Command, Entry, Event, Instance, Lack, Name, Role};
 use clap::Args;
 
 use crate::clock;
@@ -92,8 +92,11 @@ fn words(event: &Event) -> String {
         Event::Joined(entry) => format!("joined: {}", who(entry)),
         Event::Changed(entry) => format!("{}: {}", entry.standing, who(entry)),
         Event::Ended { entry, reason } => format!("{reason}: {}", who(entry)),
-        Event::Hung { supervisor: Some(supervisor) } => format!("{supervisor}, the supervisor, does not answer"),
-        Event::Hung { supervisor: None } => "whoever has the port does not answer".into(),
+        Event::Hung { supervisor: Some(supervisor), .. } => format!("{supervisor}, the supervisor, does not answer"),
+        Event::Hung { supervisor: None, listener: Some(listener) } => {
+            format!("{listener}, has the port and does not answer")
+        }
+        Event::Hung { supervisor: None, listener: None } => "whoever has the port does not answer".into(),
         Event::Forfeited { old, new } => format!("silent for too long: {old} has ended, this member goes on as {new}"),
         Event::Message { from, bytes } => {
             let text = plain(&String::from_utf8_lossy(bytes));
@@ -102,7 +105,13 @@ fn words(event: &Event) -> String {
         Event::Command(command) => format!("the supervisor commands: {command}"),
         Event::Evicted => "told to stop and still there: evicted".into(),
         Event::Crashed => "a thread has panicked: out of the group".into(),
-        Event::PortUnusable(reason) => format!("the port is unusable at the moment: {reason}"),
+        Event::PortUnusable { port, reason, listener } => {
+            let listener =
+                listener.as_ref().map_or_else(String::new, |listener| format!("; {listener}, listens there"));
+            format!("port {port} is unusable at the moment: {reason}{listener}")
+        }
+        Event::Starved { lacks: Lack::Descriptors } => "this process has no descriptors to spare".into(),
+        Event::Starved { lacks: Lack::Threads } => "this process has no threads to spare".into(),
         Event::Missed(count) => format!("too slow: {count} events were missed"),
         other => format!("{other:?}"),
     }
@@ -138,11 +147,11 @@ mod tests {
                 Event::Disconnected { supervisor, at: Instant::now() },
                 "disconnected from 0000000000000001: the election begins",
             ),
-            (Event::Hung { supervisor: None }, "whoever has the port does not answer"),
+            (Event::Hung { supervisor: None, listener: None }, "whoever has the port does not answer"),
             (Event::Missed(3), "too slow: 3 events were missed"),
             (
-                Event::PortUnusable(PortReason::OtherGroup),
-                "the port is unusable at the moment: another group listens there",
+                Event::PortUnusable { port: 7, reason: PortReason::OtherGroup, listener: None },
+                "port 7 is unusable at the moment: another group listens there",
             ),
         ] {
             assert_eq!(words(&event), line);

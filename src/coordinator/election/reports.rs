@@ -48,6 +48,10 @@ pub enum Greeted {
     OtherGroup,
     /// A supervisor of this group refused this instance for good; the runtime has its reason.
     Refused,
+    /// A supervisor of this group refused this instance for now; the runtime has its reason.
+    PutOff,
+    /// This process has too little of something for a seat, and has not said hello.
+    Starved,
 }
 
 /// Why an election ended without a supervisor.
@@ -59,14 +63,18 @@ pub enum Unusable {
     SourcePort,
     /// Another service has the port.
     Foreign,
-    /// Somebody takes connections and ends each of them without a word, for [`super::HANG_UP_PATIENCE`].
+    /// Connections are taken and end without a word, for [`super::LIMIT`].
     HangsUp,
+    /// The port is listened on and no request to connect is answered, for [`super::PATIENCE`].
+    Unresponsive,
+    /// Nobody listens, for [`super::LIMIT`], and this instance may not lead.
+    Nobody,
     /// A group of another name has the port.
     OtherGroup,
-    /// The supervisor of the group refused this instance.
+    /// The supervisor of the group refused this instance, for good or for [`super::LIMIT`].
     Refused,
     /// This process may not use the port.
     Reserved,
-    /// Neither bind nor connect worked for [`super::PATIENCE`], for reasons that have nothing to do with other instances.
+    /// Nothing worked for [`super::PATIENCE`], for reasons that have nothing to do with other instances.
     Failing,
 }

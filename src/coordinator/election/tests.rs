@@ -31,7 +31,7 @@ fn tell(election: &mut Election, outcome: Outcome, now: Duration, chance: u64) -
     match outcome {
         B(outcome) => election.bound(outcome, now),
         C(outcome) => election.connected(outcome, now, chance),
-        G(outcome) => election.greeted(outcome, now, chance),
+        G(outcome) => election.greeted(outcome, Duration::ZERO, now, chance),
     }
 }
 
@@ -51,6 +51,8 @@ fn each_outcome_has_its_next_step() {
         (C(Connected::Failed), Step::Bind),
         (G(Greeted::Welcomed), Step::Follow),
         (G(Greeted::Ended), CONNECT),
+        (G(Greeted::PutOff), CONNECT),
+        (G(Greeted::Starved), CONNECT),
         (G(Greeted::Foreign), Step::Unusable(Unusable::Foreign)),
         (G(Greeted::OtherGroup), Step::Unusable(Unusable::OtherGroup)),
         (G(Greeted::Refused), Step::Unusable(Unusable::Refused)),
@@ -85,7 +87,7 @@ fn after_the_end_of_a_connection_it_connects_first_and_binds_only_when_refused()
     let mut election = Election::again(Duration::ZERO);
     assert_eq!(election.step(), CONNECT);
     assert_eq!(election.connected(Connected::Made, Duration::ZERO, 0), Step::Greet);
-    assert_eq!(election.greeted(Greeted::Ended, Duration::ZERO, 0), CONNECT);
+    assert_eq!(election.greeted(Greeted::Ended, Duration::ZERO, Duration::ZERO, 0), CONNECT);
     assert_eq!(election.connected(Connected::Refused, Duration::ZERO, 0), Step::Bind);
 }
 
@@ -131,7 +133,7 @@ fn the_port_is_left_to_the_heir_also_while_its_window_comes_to_nothing() {
         assert!(matches!(election.connected(outcome, Duration::ZERO, 0), Step::Connect { .. }), "{outcome:?}");
     }
     assert_eq!(election.connected(Connected::Made, Duration::ZERO, 0), Step::Greet);
-    assert_eq!(election.greeted(Greeted::Ended, Duration::ZERO, 0), CONNECT);
+    assert_eq!(election.greeted(Greeted::Ended, Duration::ZERO, Duration::ZERO, 0), CONNECT);
     assert_eq!(election.connected(Connected::Refused, Duration::ZERO, 0), CONNECT);
 }
 
@@ -151,7 +153,7 @@ fn play(bound: Bound, connected: Connected, greeted: Greeted, each: Duration) ->
         match election.step() {
             Step::Bind => _ = election.bound(bound, now),
             Step::Connect { .. } => _ = election.connected(connected, now, 7 << 60),
-            Step::Greet => _ = election.greeted(greeted, now, 7 << 60),
+            Step::Greet => _ = election.greeted(greeted, Duration::ZERO, now, 7 << 60),
             Step::Pause(pause) => {
                 now += pause;
                 election.paused();
@@ -170,10 +172,22 @@ fn what_never_changes_is_given_up_after_its_patience_and_not_before() {
         (Bound::Failed, Connected::Refused, Unusable::Failing, PATIENCE),
         (Bound::Failed, Connected::Failed, Unusable::Failing, PATIENCE),
         (Bound::InUse, Connected::Failed, Unusable::Failing, PATIENCE),
-        (Bound::InUse, Connected::Made, Unusable::HangsUp, HANG_UP_PATIENCE),
+        (Bound::InUse, Connected::TimedOut, Unusable::Unresponsive, PATIENCE),
+        (Bound::InUse, Connected::SelfConnected, Unusable::SourcePort, PATIENCE),
+        (Bound::InUse, Connected::Reset, Unusable::HangsUp, LIMIT),
+        (Bound::ListenFailed, Connected::Refused, Unusable::SourcePort, PATIENCE),
     ] {
         let (verdict, after) = play(bound, connected, Greeted::Ended, each);
         assert_eq!(verdict, reason, "{bound:?} {connected:?}");
+        assert!(after >= patience && after < patience + LONGEST_TIMEOUT, "{reason:?} after {after:?}");
+    }
+    for (greeted, reason, patience) in [
+        (Greeted::Ended, Unusable::HangsUp, LIMIT),
+        (Greeted::PutOff, Unusable::Refused, LIMIT),
+        (Greeted::Starved, Unusable::Failing, PATIENCE),
+    ] {
+        let (verdict, after) = play(Bound::InUse, Connected::Made, greeted, each);
+        assert_eq!(verdict, reason, "{greeted:?}");
         assert!(after >= patience && after < patience + LONGEST_TIMEOUT, "{reason:?} after {after:?}");
     }
 }
@@ -190,28 +204,110 @@ fn a_stopped_process_concludes_nothing_from_the_time_it_was_stopped() {
     }
 }
 
-#[test]
-fn one_connection_made_starts_the_patience_with_refusals_anew() {
-    let mut election = Election::first(Duration::ZERO);
+/// What one round of an election meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Round {
+    bound: Bound,
+    connected: Connected,
+    greeted: Greeted,
+    silent: Duration,
+}
+
+const NEW: [fn(Duration) -> Election; 5] =
+    [Election::first, Election::again, Election::reserved, Election::resigned, Election::observing];
+
+/// Every round that is no end.
+fn rounds() -> Vec<Round> {
+    let mut rounds = Vec::new();
+    let made =
+        Round { bound: Bound::InUse, connected: Connected::Made, greeted: Greeted::Ended, silent: Duration::ZERO };
+    for bound in [Bound::InUse, Bound::ListenFailed, Bound::Failed] {
+        for connected in
+            [Connected::Refused, Connected::Reset, Connected::TimedOut, Connected::SelfConnected, Connected::Failed]
+        {
+            rounds.push(Round { bound, connected, ..made });
+        }
+    }
+    for greeted in [Greeted::Ended, Greeted::PutOff, Greeted::Starved] {
+        for silent in [Duration::ZERO, Duration::from_millis(2900)] {
+            rounds.push(Round { greeted, silent, ..made });
+        }
+    }
+    rounds
+}
+
+/// Plays one round after the other; returns the verdict, and after how much running time in which no supervisor was heard.
+fn verdict(
+    mut election: Election,
+    mut rounds: impl FnMut(u32) -> Round,
+    each: impl Fn(Step) -> Duration,
+) -> (Unusable, Duration) {
     let mut now = Duration::ZERO;
-    for round in 0..10_000 {
-        now += LONGEST_PAUSE;
-        match election.step() {
-            Step::Bind => _ = election.bound(Bound::InUse, now),
-            Step::Connect { .. } if round % 100 == 0 => _ = election.connected(Connected::TimedOut, now, 0),
-            Step::Connect { .. } => _ = election.connected(Connected::Refused, now, 0),
-            Step::Pause(_) => _ = election.paused(),
-            step => panic!("{step:?} after {now:?}"),
+    let mut round = 0;
+    for _ in 0..200_000 {
+        let step = election.step();
+        let took = each(step);
+        let met = rounds(round);
+        match step {
+            Step::Bind => {
+                now += took;
+                election.bound(met.bound, now);
+            }
+            Step::Connect { timeout } => {
+                now += if met.connected == Connected::TimedOut { timeout } else { took };
+                election.connected(met.connected, now, u64::from(round) << 40);
+                round += u32::from(met.connected != Connected::Made);
+            }
+            Step::Greet => {
+                let silent = met.silent.min(election.patience());
+                now += silent;
+                election.greeted(met.greeted, silent, now, u64::from(round) << 40);
+                round += 1;
+            }
+            Step::Pause(pause) => {
+                now += pause;
+                election.paused();
+            }
+            Step::Unusable(reason) => return (reason, now),
+            Step::Lead | Step::Follow => panic!("{step:?} without a cause"),
+        }
+    }
+    panic!("no verdict after {now:?}: {election:?}");
+}
+
+const BOUND: Duration = Duration::from_secs(5);
+
+#[test]
+fn every_pair_of_rounds_that_alternate_leads_to_a_verdict_within_five_seconds() {
+    let rounds = rounds();
+    for new in NEW {
+        for each in [Duration::ZERO, Duration::from_micros(40), SLICE] {
+            for one in &rounds {
+                for two in &rounds {
+                    let pair = |round: u32| if round.is_multiple_of(2) { *one } else { *two };
+                    let (reason, after) = verdict(new(Duration::ZERO), pair, |_| each);
+                    assert!(after <= BOUND, "{one:?} and {two:?}: {reason:?} after {after:?}");
+                }
+            }
         }
     }
 }
 
 #[test]
-fn connects_that_time_out_get_longer_but_never_decide_anything() {
+fn of_several_obstacles_the_one_that_took_longest_is_blamed() {
+    let stray = Round { bound: Bound::InUse, connected: Connected::Refused, greeted: Greeted::Ended, silent: SLICE };
+    let mute = Round { connected: Connected::TimedOut, ..stray };
+    let mixed = |round: u32| if round.is_multiple_of(2) { stray } else { mute };
+    let (reason, _) = verdict(Election::first(Duration::ZERO), mixed, |_| Duration::from_micros(40));
+    assert_eq!(reason, Unusable::Unresponsive);
+}
+
+#[test]
+fn connects_that_time_out_get_longer() {
     let mut election = Election::again(Duration::ZERO);
     let mut now = Duration::ZERO;
     let mut timeouts = Vec::new();
-    while timeouts.len() < 10_000 {
+    loop {
         match election.step() {
             Step::Connect { timeout } => {
                 timeouts.push(timeout);
@@ -220,11 +316,46 @@ fn connects_that_time_out_get_longer_but_never_decide_anything() {
             }
             Step::Bind => _ = election.bound(Bound::InUse, now),
             Step::Pause(_) => _ = election.paused(),
+            Step::Unusable(Unusable::Unresponsive) => break,
             step => panic!("{step:?} after {now:?}"),
         }
     }
     assert!(timeouts.is_sorted());
-    assert_eq!((timeouts[0], timeouts[9_999]), (FIRST_TIMEOUT, LONGEST_TIMEOUT));
+    assert_eq!((timeouts.first(), timeouts.last()), (Some(&FIRST_TIMEOUT), Some(&LONGEST_TIMEOUT)));
+}
+
+#[test]
+fn a_supervisor_that_is_heard_may_keep_its_window_open_for_as_long_as_it_likes() {
+    let mut election = Election::again(Duration::ZERO);
+    let mut now = Duration::ZERO;
+    for _ in 0..100 {
+        election.connected(Connected::Made, now, 0);
+        now += Duration::from_secs(60);
+        assert!(!matches!(election.greeted(Greeted::Ended, Duration::ZERO, now, 0), Step::Unusable(_)));
+        election.paused();
+    }
+}
+
+#[test]
+fn connections_that_end_before_the_welcome_again_and_again_get_longer_pauses() {
+    let mut election = Election::again(Duration::ZERO);
+    let (mut longest, mut made) = (Duration::ZERO, 0);
+    loop {
+        match election.step() {
+            Step::Connect { .. } => _ = election.connected(Connected::Made, Duration::ZERO, 0),
+            Step::Greet => {
+                made += 1;
+                election.greeted(Greeted::PutOff, SLICE, Duration::ZERO, u64::MAX);
+            }
+            Step::Pause(pause) => {
+                assert!(made > GREETINGS || pause <= LONGEST_PAUSE);
+                longest = longest.max(pause);
+                election.paused();
+            }
+            _ => break,
+        }
+    }
+    assert!(longest > LONGEST_TIMEOUT * 9 / 10 && longest <= LONGEST_TIMEOUT, "{longest:?}");
 }
 
 #[test]
@@ -269,12 +400,14 @@ fn two_that_keep_each_other_from_listening_recover() {
 
 #[test]
 fn pauses_grow_from_the_first_to_the_longest() {
-    assert_eq!(pause(0, 0), FIRST_PAUSE / 2);
-    assert_eq!(pause(u32::MAX, 0), LONGEST_PAUSE / 2);
-    for late in 0..40 {
-        assert!(pause(late, 0) <= pause(late + 1, 0));
-        assert!(pause(late, u64::MAX) <= LONGEST_PAUSE);
-        assert!(pause(late, 0) < pause(late, u64::MAX));
+    for longest in [LONGEST_PAUSE, LONGEST_TIMEOUT] {
+        assert_eq!(pause(0, longest, 0), FIRST_PAUSE / 2);
+        assert_eq!(pause(u32::MAX, longest, 0), longest / 2);
+        for late in 0..40 {
+            assert!(pause(late, longest, 0) <= pause(late + 1, longest, 0));
+            assert!(pause(late, longest, u64::MAX) <= longest);
+            assert!(pause(late, longest, 0) < pause(late, longest, u64::MAX));
+        }
     }
 }
 
@@ -289,7 +422,7 @@ fn outcome() -> impl Strategy<Value = (Bound, Connected, Greeted, u64, u64)> {
             Connected::SelfConnected,
             Connected::Failed,
         ]),
-        Just(Greeted::Ended),
+        prop::sample::select(vec![Greeted::Ended, Greeted::PutOff, Greeted::Starved]),
         0_u64..200_000,
         any::<u64>(),
     )
@@ -298,15 +431,10 @@ fn outcome() -> impl Strategy<Value = (Bound, Connected, Greeted, u64, u64)> {
 proptest! {
     #[test]
     fn no_sequence_of_outcomes_spins(
-        start in 0..4,
+        start in 0..NEW.len(),
         outcomes in prop::collection::vec(outcome(), 1..400),
     ) {
-        let mut election = match start {
-            0 => Election::first(Duration::ZERO),
-            1 => Election::again(Duration::ZERO),
-            2 => Election::reserved(Duration::ZERO),
-            _ => Election::resigned(Duration::ZERO),
-        };
+        let mut election = NEW[start](Duration::ZERO);
         let (mut now, mut eager, mut paused) = (Duration::ZERO, 0, false);
         for (bound, connected, greeted, micros, chance) in outcomes {
             now += Duration::from_micros(micros);
@@ -317,9 +445,9 @@ proptest! {
                     prop_assert!(timeout >= FIRST_TIMEOUT && timeout <= LONGEST_TIMEOUT);
                     election.connected(connected, now, chance)
                 }
-                Step::Greet => election.greeted(greeted, now, chance),
+                Step::Greet => election.greeted(greeted, Duration::from_micros(micros), now, chance),
                 Step::Pause(pause) => {
-                    prop_assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE);
+                    prop_assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_TIMEOUT);
                     (eager, paused) = (0, true);
                     election.paused()
                 }
@@ -335,5 +463,21 @@ proptest! {
                 prop_assert_eq!(winner.bound(Bound::Won, now), Step::Lead);
             }
         }
+    }
+
+    #[test]
+    fn every_sequence_of_rounds_leads_to_a_verdict_within_five_seconds(
+        start in 0..NEW.len(),
+        order in prop::collection::vec((0..rounds().len(), 0_u64..100_000), 1..200),
+    ) {
+        let all = rounds();
+        let at = |round: u32| order[round as usize % order.len()];
+        let round = std::cell::Cell::new(0);
+        let next = |number: u32| {
+            round.set(number);
+            all[at(number).0]
+        };
+        let (reason, after) = verdict(NEW[start](Duration::ZERO), next, |_| Duration::from_micros(at(round.get()).1));
+        prop_assert!(after <= BOUND, "{reason:?} after {after:?}");
     }
 }

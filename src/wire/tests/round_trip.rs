@@ -232,6 +232,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Leaving),
         any::<u64>().prop_map(|last| Refusal::Attempt { last: Attempt::new(last) }),
         Just(Refusal::Taken),
+        Just(Refusal::Busy),
     ]
 }
 

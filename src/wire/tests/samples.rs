@@ -150,6 +150,7 @@ pub(super) fn to_member() -> Vec<ToMember> {
         M::Refused(Refusal::Leaving),
         M::Refused(Refusal::Attempt { last: Attempt::new(9) }),
         M::Refused(Refusal::Taken),
+        M::Refused(Refusal::Busy),
         M::Forfeited,
         M::Entries(vec![entry(ID, Standing::Active), entry(OTHER, Standing::Aside)]),
         M::Names(NameSort::Heard, vec![ID]),

@@ -414,9 +414,10 @@ fn tell(event: &Event) -> String {
         Event::Joined(entry) => row("joined", entry),
         Event::Changed(entry) => row("changed", entry),
         Event::Ended { entry, reason } => format!("{} reason={reason:?}", row("ended", entry)),
-        Event::Hung { supervisor } => {
+        Event::Hung { supervisor, .. } => {
             format!("hung supervisor={}", supervisor.map_or("none".to_owned(), |id| id.to_string()))
         }
+        Event::Starved { lacks } => format!("starved lacks={lacks:?}"),
         Event::Forfeited { old, new } => format!("forfeited old={old} new={new}"),
         Event::State { key, version, bytes } => {
             format!("state key={key} version={version} bytes={}", values::tell_bytes(bytes.as_deref()))
@@ -429,7 +430,7 @@ fn tell(event: &Event) -> String {
         },
         Event::Evicted => "evicted".to_owned(),
         Event::Crashed => "crashed".to_owned(),
-        Event::PortUnusable(reason) => format!("unusable {reason:?}"),
+        Event::PortUnusable { reason, .. } => format!("unusable {reason:?}"),
         Event::Missed(count) => format!("missed count={count}"),
         other => format!("other {other:?}"),
     }

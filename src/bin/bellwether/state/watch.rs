@@ -41,9 +41,13 @@ pub(super) fn run(group: &Group, key: Option<&Name>, port: Option<u16>) -> Resul
                 lines.extend(known.note(Change { key: name, version, bytes: bytes.map(|bytes| bytes.to_vec()) }));
             }
             Ok(Event::Missed(_)) => lines = known.catch_up(snapshot().collect()),
-            Ok(Event::PortUnusable(reason)) => {
-                let (group, port) = (group.group.to_string(), observer.port());
-                return Err(Failure::NotObserved { group, port, error: Error::PortUnusable { port, reason } });
+            Ok(Event::PortUnusable { port, reason, listener }) => {
+                let group = group.group.to_string();
+                return Err(Failure::NotObserved {
+                    group,
+                    port,
+                    error: Error::PortUnusable { port, reason, listener },
+                });
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Ok(Event::Disconnected { .. }) | Err(RecvTimeoutError::Timeout) => {
