@@ -2,6 +2,7 @@
 
 use super::findings::{GROUP, holds, needs};
 use super::script::Script;
+use super::strangers::FAKED;
 use super::world::Action::{
     Acquire, Elect, FailStop, Kill, Notified, Notify, Probe, Read, ReadMailbox, Receive, Slice, Start, Stop,
 };
@@ -55,6 +56,10 @@ impl World {
     /// A notice is put into the mailboxes that it is for, those that still exist, or is lost.
     pub(super) fn notify(&mut self, i: u8, arrives: bool) {
         let Some(notice) = self.at(i).unsent.pop_front() else { return };
+        if notice.id == FAKED {
+            // Nobody reads what lies in its mailbox.
+            return self.at(i).unreported.push_back(FAKED);
+        }
         let owner = &self.instances[super::world::owner(notice.id)];
         let meant = |tag: &&Tag| notice.tags.is_empty() || notice.tags.contains(tag);
         let shown = owner.tags.iter().filter(|_| owner.membership == Some(notice.id)).filter(meant);

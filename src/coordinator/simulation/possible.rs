@@ -65,7 +65,8 @@ impl World {
         if !frozen && instance.uncalled {
             actions.push(Action::Call(i));
         }
-        if !frozen && self.waited_for(i) == [NOBODY] && self.may_slice(i) {
+        let is_given_up = instance.supervisor.as_ref().is_some_and(|supervisor| supervisor.is_expiring(FAKED));
+        if !frozen && !is_given_up && self.waited_for(i) == [NOBODY] && self.may_slice(i) {
             // Nobody makes a faked membership end but time.
             actions.push(Action::Slice(i));
         }
