@@ -60,6 +60,8 @@ pub struct Barriers {
     arrivals: u64,
     /// Generations that members brought before the reign was open; empty afterwards.
     claims: BTreeMap<InstanceId, Vec<Generation>>,
+    /// What is to be taken back and is part of one of those; empty afterwards.
+    withdrawn: BTreeSet<Key>,
     /// Who is a member, and whether it is connected.
     members: BTreeMap<InstanceId, bool>,
     /// Whose arrivals do not count at present, although they are connected.
@@ -80,6 +82,8 @@ pub enum Told {
     Complete(Vec<InstanceId>, Generation),
     /// That the request may pass, and whether it leads.
     Go(InstanceId, Request, bool),
+    /// That the request was taken back.
+    Withdrawn(InstanceId, Request),
     /// That the request is refused, and why.
     Denied(InstanceId, Request, String),
 }
@@ -124,6 +128,7 @@ impl Barriers {
             completed: 0,
             arrivals: 0,
             claims: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
             members: BTreeMap::new(),
             paused: BTreeSet::new(),
             queues: BTreeMap::new(),
@@ -145,6 +150,9 @@ impl Barriers {
         }
         for number in brought {
             self.gather(number);
+        }
+        for (from, request) in std::mem::take(&mut self.withdrawn) {
+            self.withdraw(from, request);
         }
         let names: Vec<_> = self.queues.keys().cloned().collect();
         names.into_iter().for_each(|name| self.settle(&name));
@@ -231,14 +239,22 @@ impl Barriers {
         }
     }
 
-    /// `from` does not want to wait any longer. Says whether the request does not count any more; if it is part of a
-    /// complete generation it stays there, since others may have passed because of it.
-    pub fn withdraw(&mut self, from: InstanceId, request: Request) -> bool {
-        let is_free = !self.is_decided(from, request);
-        if is_free {
-            self.drop_key((from, request));
+    /// `from` does not want to wait any longer. If the request is part of a complete generation it stays there, since others
+    /// may have passed because of it. Before [`Barriers::open`] it may be part of one that was brought by a member that
+    /// ends before it has told anybody else; then that shows when it opens.
+    pub fn withdraw(&mut self, from: InstanceId, request: Request) {
+        let key = (from, request);
+        if self.is_claimed(key) {
+            self.withdrawn.insert(key);
+        } else if !matches!(self.live.get(&key), Some(Live::Meets(_))) {
+            self.drop_key(key);
+            self.told.push(Told::Withdrawn(from, request));
         }
-        is_free
+    }
+
+    /// The request is refused, and is not decided.
+    pub(crate) fn refuse(&mut self, from: InstanceId, request: Request) {
+        self.drop_key((from, request));
     }
 
     /// Says whether the member is connected and welcomed. Of one that is not nothing is counted, and it is told nothing.
@@ -267,6 +283,7 @@ impl Barriers {
     /// The entry of the instance has ended, or it begins anew: nothing it said counts any more.
     pub fn end(&mut self, id: InstanceId) {
         self.claims.remove(&id);
+        self.withdrawn.retain(|key| key.0 != id);
         self.members.remove(&id);
         self.paused.remove(&id);
         let keys: Vec<_> = self.live.range(all_of(id)).map(|(key, _)| *key).collect();
@@ -327,8 +344,11 @@ impl Barriers {
     /// Whether this request is part of a generation that is complete, as far as is known: it cannot be refused any more.
     pub fn is_decided(&self, id: InstanceId, request: Request) -> bool {
         let key = (id, request);
-        matches!(self.live.get(&key), Some(Live::Meets(_)))
-            || self.claims.values().flatten().any(|generation| generation.waiters.contains(&key))
+        matches!(self.live.get(&key), Some(Live::Meets(_))) || self.is_claimed(key)
+    }
+
+    fn is_claimed(&self, key: Key) -> bool {
+        self.claims.values().flatten().any(|generation| generation.waiters.contains(&key))
     }
 
     fn is_ready(&self, id: InstanceId) -> bool {
@@ -411,7 +431,7 @@ impl Barriers {
             }
         }
         assert_eq!(places, self.live.len());
-        assert!(self.epoch.is_none() || self.claims.is_empty());
+        assert!(self.epoch.is_none() || self.claims.is_empty() && self.withdrawn.is_empty());
     }
 }
 

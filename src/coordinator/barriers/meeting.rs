@@ -156,6 +156,8 @@ impl Barriers {
 
     /// The connection of the member is over. Its arrivals keep their places, but count only when they are said again.
     pub(super) fn aside(&mut self, id: InstanceId) {
+        // It is said again as well.
+        self.withdrawn.retain(|key| key.0 != id);
         let keys: Vec<_> = self.live.range(all_of(id)).map(|(key, live)| (*key, live.clone())).collect();
         for (key, live) in keys {
             // What it has not said on this connection it may have given up before it: if not, it will say it again.

@@ -24,6 +24,10 @@ fn go((id, request): Key, leads: bool) -> Told {
     Told::Go(id, request, leads)
 }
 
+fn withdrawn((id, request): Key) -> Told {
+    Told::Withdrawn(id, request)
+}
+
 fn complete(to: &[InstanceId], number: Stamp, waiters: &[Key]) -> Told {
     Told::Complete(to.to_vec(), generation(number, waiters))
 }
@@ -31,6 +35,11 @@ fn complete(to: &[InstanceId], number: Stamp, waiters: &[Key]) -> Told {
 impl Barriers {
     fn says(&mut self, (id, request): Key, parties: u32) -> Vec<Told> {
         self.arrive(id, Arrive { request, name: name(), parties });
+        self.hears()
+    }
+
+    fn takes_back(&mut self, (id, request): Key) -> Vec<Told> {
+        self.withdraw(id, request);
         self.hears()
     }
 
@@ -116,7 +125,7 @@ fn the_first_to_arrive_fixes_how_many_are_needed_until_nobody_waits() {
     let refused =
         |told: &[Told]| matches!(told, [Told::Denied(who, _, why)] if *who == B && why.contains("3 parties, not 2"));
     assert!(refused(&barriers.says(key(B, 1), 2)));
-    assert!(barriers.withdraw(A, Request::new(1)));
+    assert_eq!(barriers.takes_back(key(A, 1)), [withdrawn(key(A, 1))]);
     assert_eq!(barriers.says(key(B, 1), 2), []);
     let other = Arrive { request: Request::new(1), name: Name::new("other").expect("a short name"), parties: 2 };
     barriers.arrive(B, other);
@@ -130,7 +139,7 @@ fn who_gave_up_while_it_was_set_aside_binds_nobody_to_its_number() {
     barriers.says(key(B, 1), 3);
     barriers.readies(A, false);
     assert!(matches!(barriers.says(key(C, 1), 2)[..], [Told::Denied(C, ..)]), "one of them has not gone");
-    assert!(barriers.withdraw(B, Request::new(1)));
+    assert_eq!(barriers.takes_back(key(B, 1)), [withdrawn(key(B, 1))]);
     // It is back and says nothing of what it has given up.
     barriers.readies(A, true);
     assert_eq!(barriers.says(key(C, 1), 2), []);
@@ -159,7 +168,7 @@ fn one_member_waits_only_so_often() {
     assert_eq!(barriers.hears(), []);
     assert!(matches!(barriers.says(key(A, limit), 2)[..], [Told::Denied(A, ..)]));
     assert_eq!(barriers.says(key(B, limit), 2), [], "another one may");
-    assert!(barriers.withdraw(A, Request::new(0)));
+    assert_eq!(barriers.takes_back(key(A, 0)), [withdrawn(key(A, 0))]);
     assert!(matches!(barriers.says(key(A, limit), 2)[..], [Told::Complete(..)]), "one was given up");
 }
 
@@ -214,22 +223,42 @@ fn who_ends_holds_nobody_back_and_leaves_the_lead_to_the_next() {
 fn what_is_complete_is_not_taken_back_and_everything_else_is() {
     let mut barriers = open();
     barriers.says(key(A, 1), 2);
-    assert!(barriers.withdraw(A, Request::new(1)));
+    assert_eq!(barriers.takes_back(key(A, 1)), [withdrawn(key(A, 1))]);
     assert_eq!(barriers.says(key(B, 1), 2), [], "it does not count any more");
     barriers.says(key(A, 2), 2);
-    assert!(!barriers.withdraw(A, Request::new(2)) && !barriers.withdraw(B, Request::new(1)));
+    assert_eq!((barriers.takes_back(key(A, 2)), barriers.takes_back(key(B, 1))), (vec![], vec![]));
     barriers.notes(A, stamp(5, 1));
     assert_eq!(barriers.notes(B, stamp(5, 1)), [go(key(A, 2), false), go(key(B, 1), true)]);
-    assert!(barriers.withdraw(A, Request::new(2)), "it was let go, and nothing is left to be taken back");
+    assert_eq!(barriers.takes_back(key(A, 2)), [withdrawn(key(A, 2))], "behind the go it means nothing");
+}
 
-    // Before the reign is open, what somebody has brought is complete.
-    let mut barriers = closed();
-    barriers.says(key(A, 1), 2);
-    barriers.says(key(B, 1), 3);
-    barriers.bring(C, vec![generation(stamp(4, 7), &[key(A, 1), key(C, 1)])]);
-    assert!(!barriers.withdraw(A, Request::new(1)) && barriers.withdraw(B, Request::new(1)));
+#[test]
+fn what_somebody_has_brought_before_the_reign_is_open_is_taken_back_only_if_that_one_ends() {
+    let brought = generation(stamp(4, 7), &[key(A, 1), key(C, 1)]);
+    let case = || {
+        let mut barriers = closed();
+        barriers.says(key(A, 1), 2);
+        barriers.says(key(B, 1), 3);
+        barriers.bring(C, vec![brought.clone()]);
+        assert_eq!(barriers.takes_back(key(A, 1)), [], "it may be complete");
+        assert_eq!(barriers.takes_back(key(B, 1)), [withdrawn(key(B, 1))]);
+        barriers
+    };
+    let mut barriers = case();
     barriers.open(Epoch::new(5));
     assert_eq!(barriers.hears(), [complete(&[A], stamp(4, 7), &[key(A, 1), key(C, 1)])]);
+    let mut barriers = case();
+    barriers.end(C);
+    barriers.open(Epoch::new(5));
+    assert_eq!(barriers.hears(), [withdrawn(key(A, 1))]);
+    // With the connection the withdrawal is gone, and the arrival is not said again.
+    for end in [|barriers: &mut Barriers| barriers.end(A), |barriers| barriers.set_ready(A, false)] {
+        let mut barriers = case();
+        end(&mut barriers);
+        barriers.end(C);
+        barriers.open(Epoch::new(5));
+        assert_eq!(barriers.hears(), []);
+    }
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn barriers_and_locks_share_the_numbers_of_requests() {
 }
 
 /// The walk finds what goes wrong without the rule.
-fn is_needed(off: fn(&mut Rules), sort: &str) {
+fn is_needed(off: fn(&mut Rules), sorts: &[&str]) {
     let mut config = BARRIERS;
     off(&mut config.rules);
     let start = World::at_rest(config);
@@ -273,17 +273,17 @@ fn is_needed(off: fn(&mut Rules), sort: &str) {
     let schedule = shrink(&start, &violation);
     let found = format!("{}\n{}", violation.what, explain(&start, &schedule));
     println!("{steps} steps, shrunk to {}: {found}", schedule.len());
-    assert!(violation.what.starts_with(sort), "{found}");
+    assert!(sorts.iter().any(|sort| violation.what.starts_with(sort)), "{found}");
 }
 
 #[test]
 fn finding_28_somebody_passes_before_all_can_know_it() {
-    is_needed(|rules| rules.complete_before_go = false, "LEFT BEHIND");
+    is_needed(|rules| rules.complete_before_go = false, &["LEFT BEHIND", "PASSED WITHOUT"]);
 }
 
 #[test]
 fn a_call_returns_before_it_is_known_whether_it_counts() {
-    is_needed(|rules| rules.withdrawals_are_awaited = false, "PASSED WITHOUT");
+    is_needed(|rules| rules.withdrawals_are_awaited = false, &["PASSED WITHOUT"]);
 }
 
 #[test]
@@ -294,5 +294,5 @@ fn calls_of_which_every_other_times_out_pass_together_or_not_at_all() {
 
 #[test]
 fn finding_28_survivors_do_not_tell_what_is_complete() {
-    is_needed(|rules| rules.completed_is_claimed = false, "HELD BACK");
+    is_needed(|rules| rules.completed_is_claimed = false, &["HELD BACK", "COUNTED TWICE"]);
 }

@@ -208,7 +208,7 @@ impl Supervisor {
         match frame {
             ToSupervisor::Acquire(want) => self.grants.cancel(id, want.request),
             // It may have been said on an earlier connection.
-            ToSupervisor::Arrive(arrive) => drop(self.barriers.withdraw(id, arrive.request)),
+            ToSupervisor::Arrive(arrive) => self.barriers.refuse(id, arrive.request),
             _ => {}
         }
         self.send(link, ToMember::Denied(lane::request(frame), reason));

@@ -22,6 +22,7 @@ impl Supervisor {
                 match told {
                     Told::Complete(to, generation) => self.write_complete(&to, generation),
                     Told::Go(to, request, leads) => self.tell(to, ToMember::Go(request, leads)),
+                    Told::Withdrawn(to, request) => self.taken_back(to, request),
                     Told::Denied(to, request, reason) => self.tell(to, ToMember::Denied(request, reason.into())),
                 }
             }
@@ -35,10 +36,8 @@ impl Supervisor {
         }
     }
 
-    /// A member does not want to wait at a barrier any longer. If its arrival is part of a complete generation it is let go
-    /// with the others, which is the answer.
-    pub(super) fn withdraw_arrival(&mut self, link: LinkId, id: InstanceId, request: Request) {
-        if self.barriers.withdraw(id, request) {
+    fn taken_back(&mut self, to: InstanceId, request: Request) {
+        if let Some(link) = self.link_of(to) {
             // It may wait for the verdict of the policy.
             self.withdraw(link, request);
             self.send(link, ToMember::Withdrawn(request));

@@ -21,7 +21,7 @@ impl Supervisor {
             ToSupervisor::Abandon(request) => self.grants.abandon(id, request),
             ToSupervisor::Decline(request) => self.grants.decline(id, request),
             ToSupervisor::Inquire(request) => self.inquire(id, request),
-            ToSupervisor::Withdraw(request) => self.withdraw_arrival(link, id, request),
+            ToSupervisor::Withdraw(request) => self.barriers.withdraw(id, request),
             ToSupervisor::Survey(n) => self.survey(link, n),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
