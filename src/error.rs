@@ -154,7 +154,7 @@ pub struct Listener {
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ({})", self.pid, self.program.escape_debug())?;
+        write!(f, "process {} ({})", self.pid, Plain(&self.program))?;
         f.write_str(if self.is_instance { ", an instance of this group" } else { ", no instance of this group" })?;
         f.write_str(if self.stands_still { ", which stands still" } else { "" })
     }
