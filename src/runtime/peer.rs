@@ -186,7 +186,7 @@ impl Peer {
             return endpoint::wait_readable(&self.stream, Self::LONG);
         }
         let began = Instant::now();
-        let comes = endpoint::wait_readable(&self.stream, Self::LOOK);
+        let comes = endpoint::wait_readable(&self.stream, Shared::LOOK);
         let waited = lock(&self.ear).watch.pass(began.elapsed(), self);
         if let Some(waited) = waited {
             shared.unresponsive(waited);
@@ -223,8 +223,6 @@ impl Peer {
 
     /// How long whoever writes waits for the supervisor to take more.
     const TAKEN: Duration = Duration::from_millis(20);
-    /// How long, outside an open reign, the instance's own thread waits for the supervisor before it looks elsewhere.
-    const LOOK: Duration = Duration::from_millis(50);
     /// How long a wait for nothing in particular is: any time does.
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     /// How long a thread that is about to do something may take, before one looks again.

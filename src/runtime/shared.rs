@@ -191,17 +191,28 @@ impl Shared {
 
     // ------------------------------------------------------------------------------------------ what the driver says
 
-    /// Waits, unless the instance is to leave meanwhile.
+    /// How long the instance's own thread waits outside an open reign before it looks for a notice.
+    pub(super) const LOOK: Duration = Duration::from_millis(50);
+
+    /// Waits, unless the instance is to leave meanwhile. Looks for notices all the same.
     pub(crate) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state();
         self.tell_end(&mut state);
         while !state.leaving {
-            let left = until.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return;
             }
-            state = self.wait(state, left);
+            // Whatever wakes it, it looks no more often than it has to.
+            let look = now + left.min(Self::LOOK);
+            while !state.leaving && Instant::now() < look {
+                state = self.wait(state, look.saturating_duration_since(Instant::now()));
+            }
+            drop(state);
+            self.look_for_notice();
+            state = self.state();
         }
     }
 
