@@ -215,6 +215,8 @@ impl Grants {
 
     /// Brings a waiting request in line with whether its owner can take grants, and returns the name.
     fn refresh(&mut self, key: Key) -> Option<Resource> {
+        #[cfg(test)]
+        self.count_touched();
         let live = self.live.get(&key)?;
         let place = live.place?;
         let ready = self.ready.contains(&key.0);
