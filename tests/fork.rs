@@ -530,7 +530,7 @@ fn survived_by_its_child(role: Option<Role>, childhood: Childhood, end: End) {
         (_, End::Leaves) => ["Clean", "Unknown"],
         _ => ["Died", "Unknown"],
     };
-    assert!(expected.contains(&said.as_str()), "{what}: {said}");
+    assert!(expected.iter().any(|expected| said.starts_with(expected)), "{what}: {said}");
     members.push(late);
     fleet.agree(&members);
 }
