@@ -65,7 +65,7 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// Longer than [`PATIENCE`] for what changes: supervisors that start and die one after the other end connections without a
 /// word, as a foreign service does.
-pub const LIMIT: Duration = Duration::from_millis(4500);
+pub const LIMIT: Duration = Duration::from_millis(4250);
 
 /// However little is left, a supervisor has so long to say a word.
 pub const GREETING: Duration = Duration::from_millis(500);

@@ -252,7 +252,7 @@ fn what_somebody_has_brought_before_the_reign_is_open_is_taken_back_only_if_that
     barriers.open(Epoch::new(5));
     assert_eq!(barriers.hears(), [withdrawn(key(A, 1))]);
     // With the connection the withdrawal is gone, and the arrival is not said again.
-    for end in [|barriers: &mut Barriers| barriers.end(A), |barriers| barriers.set_ready(A, false)] {
+    for end in [|barriers: &mut Barriers| barriers.end(A), |barriers: &mut Barriers| barriers.set_ready(A, false)] {
         let mut barriers = case();
         end(&mut barriers);
         barriers.end(C);

@@ -278,7 +278,9 @@ mod tests {
         assert!(!frames.iter().any(|frame| matches!(frame, ToMember::Queued(_))), "not open: {frames:?}");
         supervisor.written(member, u64::MAX);
         let frames = told(&mut supervisor, member);
-        let [ToMember::Queued(first)] = frames[..] else { panic!("{frames:?}") };
+        // The place that the open reign gives, and the answer to what was asked before.
+        let [ToMember::Queued(first), ToMember::Queued(again)] = frames[..] else { panic!("{frames:?}") };
+        assert_eq!(first, again);
         assert_eq!(first.holder.map(|holder| (holder.who, holder.since)), Some((InstanceId::new(1), 5)));
         supervisor.frame(member, ToSupervisor::Inquire(Request::new(1)));
         assert_eq!(told(&mut supervisor, member), [ToMember::Queued(first)]);

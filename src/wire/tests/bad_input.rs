@@ -100,7 +100,7 @@ fn values_that_a_field_cannot_have_are_refused() {
 
     let grant = [&[72], &[0; 24][..], &[3]].concat();
     for (bytes, field, value) in
-        [(&[64, 8][..], "refusal", 8), (&[81, 4], "sort of leave", 4), (&[95, 4], "order", 4), (&grant, "abandoned", 3)]
+        [(&[64, 9][..], "refusal", 9), (&[81, 4], "sort of leave", 4), (&[95, 4], "order", 4), (&grant, "abandoned", 3)]
     {
         assert_eq!(decode::<ToMember>(bytes), Err(DecodeError::BadValue { field, value }));
     }
