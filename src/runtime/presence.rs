@@ -4,7 +4,7 @@
 //! first request, a *membership*, under a new name before every further Hello. Both are bound sockets.
 //! They are gone with the process however it ends, with exec and with leave, and a process that is only stopped keeps them.
 //!
-//! *Gone* means: I can bind its name. Nothing else is asked. A process id would be wrong in both directions, since a
+//! *Gone* means: no socket has its name. Nothing else is asked. A process id would be wrong in both directions, since a
 //! dead child keeps it until its parent reaps it, and since the same process can leave the group and live on.
 //!
 //! Presence never decides who leads, only who must be waited for. So every doubt is answered "not gone", which costs time
@@ -13,8 +13,8 @@
 //! Where memberships have names they are mailboxes as well: a supervisor that gives a member up which is not connected puts
 //! a notice there first, and the member finds it whatever becomes of the supervisor. Nothing else is ever read of them.
 //!
-//! A test binds the name for some microseconds, in which others that test it find it in use; and a fork elsewhere in a
-//! process keeps its sockets until the child calls exec. Both end by themselves: ask again.
+//! A fork elsewhere in a process keeps its sockets until the child calls exec; and where a test has to bind the name, others
+//! that test it in those microseconds find it in use. Both end by themselves: ask again.
 
 use std::io;
 use std::time::Duration;
@@ -188,9 +188,9 @@ impl Presence {
     }
 }
 
-/// Whether the instance is gone: its presence can be bound.
+/// Whether the instance is gone: no socket has the name of its presence.
 ///
-/// Any error counts as not gone, "in use" and all others: no descriptor left, no permission, no network say nothing about
+/// Any error but that counts as not gone: no descriptor left, no permission, no network say nothing about
 /// the instance, and to take them for its end would free the locks of a living one.
 pub(crate) fn presence_gone(mechanism: Mechanism, port: u16, id: InstanceId, udp_port: u16) -> bool {
     match mechanism {

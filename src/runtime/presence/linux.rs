@@ -131,12 +131,23 @@ fn bind_high(name: &str) -> io::Result<Owned<UnixDatagram>> {
     Ok(persist(|| bind(name))?.map(|socket| raise(socket, Height::Presence)))
 }
 
+/// Whether no socket has this name. Any number of instances can ask at once, since connecting to a name does not take it.
+fn is_free(name: &str) -> bool {
+    let Ok(address) = SocketAddr::from_abstract_name(name) else { return false };
+    match UnixDatagram::unbound().map(Owned::new).and_then(|socket| socket.connect_addr(&address)) {
+        Ok(()) => false,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        // A sandbox may forbid connections beyond itself (Landlock does) and still let a free name be taken.
+        Err(_) => bind(name).is_ok(),
+    }
+}
+
 pub(super) fn presence_gone(port: u16, id: InstanceId) -> bool {
-    bind(&presence_name(port, id)).is_ok()
+    is_free(&presence_name(port, id))
 }
 
 pub(super) fn membership_gone(port: u16, id: InstanceId, tags: &[Tag]) -> bool {
-    !tags.is_empty() && tags.iter().all(|tag| bind(&membership_name(port, id, *tag)).is_ok())
+    !tags.is_empty() && tags.iter().all(|tag| is_free(&membership_name(port, id, *tag)))
 }
 
 /// Reads the list of all Unix sockets. `own` is who asks and what it shows.

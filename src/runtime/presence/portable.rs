@@ -79,9 +79,19 @@ fn shared(port: u16) -> io::Result<Owned<UdpSocket>> {
     Ok(socket.map(UdpSocket::from))
 }
 
+/// How often a port that is in use is tried: another instance may be testing it, which takes some microseconds.
+const TRIES: u32 = 4;
+
 pub(super) fn presence_gone(udp_port: u16) -> bool {
     // Port 0 would mean any port, which can always be bound: that says nothing about anybody.
-    udp_port != 0 && alone(udp_port).is_ok()
+    udp_port != 0
+        && (0..TRIES).any(|_| {
+            let is_free = alone(udp_port).is_ok();
+            if !is_free {
+                std::thread::yield_now();
+            }
+            is_free
+        })
 }
 
 /// Whether anybody else has a membership. The own one is given up for the test and taken again.

@@ -132,3 +132,19 @@ fn the_membership_of_the_last_reign_stays_until_the_next_one_and_every_hello_has
     sockets.leave();
     assert!(membership_gone(port, A, &[reign, lost, hello]));
 }
+
+#[test]
+fn any_number_of_instances_ask_for_the_same_name_at_once() {
+    let (port, lives) = (crate::runtime::testing::free_port(), InstanceId::new(0x11fe));
+    let _sockets = Sockets::bind(port, lives).expect("the presence");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5_000 {
+                    assert!(presence_gone(port, A), "nobody has it, but many ask for it");
+                    assert!(!presence_gone(port, lives));
+                }
+            });
+        }
+    });
+}
