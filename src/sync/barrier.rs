@@ -16,7 +16,9 @@ use crate::runtime::calls::Patience;
 ///
 /// All pass or none does: if one of them passes, so do all that live. A call whose time runs out as the last one arrives
 /// either passes with the others or has been taken back before, so that nobody passes. Those that die or leave before it is
-/// complete do not count any more. The one exception is [`Error::Interrupted`], see [`Barrier::wait_timeout`].
+/// complete do not count any more. There are two exceptions: [`Error::Interrupted`], see [`Barrier::wait_timeout`], and a
+/// process that was stopped for longer than [`Group::window_limit`](crate::Group::window_limit) while the supervisor ended: if
+/// it had received that all are there, it passes, even if calls of others have timed out since.
 ///
 /// ```
 /// # fn main() -> Result<(), bellwether::Error> {

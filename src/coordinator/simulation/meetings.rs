@@ -33,6 +33,9 @@ struct Seen {
     waiters: BTreeSet<Wait>,
     /// Those among them that were over a limit before they heard of it, whether they know that or not.
     excused: BTreeSet<Wait>,
+    /// Those that knew of it when they were over a limit: meanwhile others may have had theirs taken back, and pass all
+    /// the same if they bring it.
+    late: BTreeSet<Wait>,
     passed: BTreeSet<Wait>,
     leaders: usize,
     /// Who leads, until it is over a limit: it does not lead under another id.
@@ -94,6 +97,7 @@ impl World {
         let parted = |seen: &&Seen| {
             seen.waiters.contains(&wait)
                 && !seen.passed.is_empty()
+                && seen.late.is_empty()
                 && seen.waiters.difference(&seen.excused).any(|wait| gave_up(&wait))
         };
         if let Some(seen) = self.ghost.meetings.generations.values().find(parted) {
@@ -164,13 +168,18 @@ impl World {
         self.all_or_none(wait);
     }
 
-    /// It was over a limit: what it does not know to be complete begins anew.
+    /// It was over a limit: what it does not know to be complete begins anew, and what it does know to be complete lets
+    /// it pass, whatever became of the others.
     pub(super) fn ghost_excuse_waits(&mut self, i: u8) {
-        let undecided = self.at(i).session.arrivals().filter(|(_, decided)| !decided);
-        let undecided: Vec<Wait> = undecided.map(|(request, _)| (usize::from(i), request)).collect();
+        let waits = self.at(i).session.arrivals().map(|(request, decided)| ((usize::from(i), request), decided));
+        let (decided, undecided): (Vec<_>, Vec<_>) = waits.partition(|(_, decided)| *decided);
+        let of = |waits: &[(Wait, bool)], seen: &Seen| -> Vec<Wait> {
+            waits.iter().map(|(wait, _)| *wait).filter(|wait| seen.waiters.contains(wait)).collect()
+        };
         for seen in self.ghost.meetings.generations.values_mut() {
             seen.first = seen.first.filter(|first| first.0 != usize::from(i));
-            seen.excused.extend(undecided.iter().filter(|wait| seen.waiters.contains(wait)));
+            seen.excused.extend(of(&undecided, seen));
+            seen.late.extend(of(&decided, seen));
         }
     }
 
