@@ -347,7 +347,7 @@ fn p8_a_lock_released_while_there_is_no_supervisor_is_free_afterwards() {
     holder.event(0, "the end of the reign", |event| (event.kind() == "disconnected").then_some(()));
     // It has nobody to speak to, and knows what it holds all the same.
     assert!(holder.is_held("g") && holder.is_held("kept"));
-    holder.unlock("g").unwrap();
+    holder.ask("release g").unwrap();
     assert_eq!(refused(holder.lock("x", "mutex line try"), "WouldBlock").get("holder"), None);
     assert_eq!(refused(holder.lock("x", "mutex line within=20"), "TimedOut").get("position"), None);
     let late = holder.locking("late", "mutex line");
