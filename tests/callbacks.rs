@@ -275,12 +275,18 @@ fn requests_that_were_given_up_do_not_pile_up_at_a_handler_that_is_busy() {
         }
         // Not so large that it would wait for the others where it comes from.
         let question: Arc<[u8]> = vec![0; 1 << 19].into();
-        for _ in 0..200 {
-            let given_up = supervisor.request_timeout(question.clone(), Duration::ZERO);
-            assert!(matches!(given_up, Err(Error::TimedOut { .. })), "{given_up:?}");
+        for _ in 0..8 {
+            // Each of them waits for a second, since the supervisor cannot know that the handler is busy.
+            thread::scope(|at_once| {
+                let ask = || {
+                    let given_up = supervisor.request_timeout(question.clone(), Duration::ZERO);
+                    assert!(matches!(given_up, Err(Error::TimedOut { .. })), "{given_up:?}");
+                };
+                (0..25).for_each(|_| drop(at_once.spawn(ask)));
+            });
         }
         let kept = Arc::strong_count(&question) - 1;
-        assert!(kept < 40, "{kept} are kept that nobody waits for");
+        assert!(kept < 64, "{kept} of 200 are kept that nobody waits for");
         drop(still);
     });
 }
