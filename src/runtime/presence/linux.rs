@@ -19,6 +19,7 @@ use super::{RollCall, persist};
 use crate::ident::{InstanceId, Tag};
 use crate::runtime::clock;
 use crate::runtime::endpoint::inherit::Owned;
+use crate::runtime::endpoint::is_scarcity;
 use crate::runtime::endpoint::raise::{Height, raise};
 use crate::wire::Notice;
 
@@ -59,9 +60,16 @@ impl Sockets {
 
     pub(super) fn show_another(&mut self, port: u16, id: InstanceId) -> io::Result<()> {
         let tag = Tag::new(clock::chance());
-        // There before the one of an older hello goes. The first one stays in any case: as long as it does, whoever saw
-        // it knows that the instance lives.
-        let socket = bind_high(&membership_name(port, id, tag))?;
+        let name = membership_name(port, id, tag);
+        // There before the one of an older hello goes, if there are descriptors for three. The first one stays in any case:
+        // as long as it does, all who saw it know that the instance lives.
+        let socket = bind_high(&name).or_else(|error| {
+            if self.memberships.len() < 2 || !is_scarcity(&error) {
+                return Err(error);
+            }
+            self.memberships.truncate(1);
+            bind_high(&name)
+        })?;
         mailbox::open(&socket)?;
         self.memberships.truncate(1);
         self.memberships.push(Membership { tag, socket });

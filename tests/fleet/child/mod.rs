@@ -245,6 +245,8 @@ impl Desk {
                 Ok(String::new())
             }
             "status" => Ok(status(&self.instance(key)?)),
+            // Without a clone of the instance, which could be the last one and then leaves.
+            "dropped" => Ok(format!("dropped={}", !lock(&self.instances).contains_key(key))),
             "leave" => {
                 self.instance(key)?.leave();
                 Ok(String::new())
