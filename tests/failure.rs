@@ -198,7 +198,12 @@ fn a_member_without_a_descriptor_to_spare_says_so_once_and_says_no_hello() {
     let (poor, healthy) = (&rest[0], &rest[1]);
     let epoch = fleet.agree(&members).epoch;
     poor.process.ask("starve 0").unwrap();
+    poor.process.stop();
     kill(&supervisor);
+    healthy.event(0, "the own office", |event| {
+        (event.kind() == "welcomed" && event.text("role") == "Supervisor").then_some(())
+    });
+    poor.process.resume();
     poor.expect(0, "starved", &[("lacks", "Descriptors")]);
     healthy.reign_after(epoch);
     schedules::expect_ended(std::slice::from_ref(healthy), poor, "Evicted");

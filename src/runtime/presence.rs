@@ -165,7 +165,7 @@ impl Presence {
         }
     }
 
-    /// Puts a notice into the mailboxes of another member: those with these tags, or without tags all that it has.
+    /// Puts a notice into the mailboxes of another member: those with these tags.
     ///
     /// # Errors
     ///
@@ -207,6 +207,19 @@ pub(crate) fn membership_gone(mechanism: Mechanism, port: u16, id: InstanceId, t
         #[cfg(any(target_os = "linux", target_os = "android"))]
         Mechanism::Named => linux::membership_gone(port, id, tags),
         Mechanism::Datagram => false,
+    }
+}
+
+/// The memberships that this instance shows, of which any can take a notice; none where they have no names.
+///
+/// # Errors
+///
+/// The kernel does not list them.
+pub(crate) fn tags_of(mechanism: Mechanism, port: u16, id: InstanceId) -> io::Result<Vec<Tag>> {
+    match mechanism {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Mechanism::Named => linux::tags_of(port, id),
+        Mechanism::Datagram => Ok(Vec::new()),
     }
 }
 

@@ -221,14 +221,14 @@ impl Shared {
         self.state().leaving
     }
 
-    /// Shows the kernel that this instance is a member, one that has said hello to no supervisor but itself.
+    /// Shows the kernel that this instance is a member, one that has said hello to no supervisor but itself. Only while it has
+    /// the port: as no other instance looks then, it shows one membership alone, and has a descriptor for its next hello.
     pub(crate) fn show_as_winner(&self) {
         let mut state = self.state();
         if let Some(presence) = &mut state.presence
-            && let Err(error) = presence.show_another()
+            && let Err(error) = presence.show_another().and_then(|()| presence.join())
         {
-            // The name that it shows may be known as that of one who holds nothing. While it has the port nobody else
-            // looks, so that here it can give the socket back first.
+            // The name that it shows may be known as that of one who holds nothing: the socket is given back first.
             presence.leave();
             state.note(log::Level::Warn, format!("cannot show another membership: {error}"));
             state.show();
@@ -315,10 +315,16 @@ impl Shared {
         found.is_some()
     }
 
-    /// Sends a notice to another member. Not under the registry's mutex.
+    /// Sends a notice to the memberships of another member with these tags; without tags, to all that it has. Not under the
+    /// registry's mutex.
     pub(super) fn notify(&self, tags: &[Tag], notice: &Notice) {
+        let tags = match tags {
+            // Read before the state is locked: on a machine with many sockets the list is long.
+            [] => presence::tags_of(self.settings.mechanism, self.settings.port, notice.id),
+            _ => Ok(tags.to_vec()),
+        };
         let mut state = self.state();
-        let sent = state.presence.as_ref().map(|presence| presence.notify(tags, notice));
+        let sent = state.presence.as_ref().map(|presence| tags.and_then(|tags| presence.notify(&tags, notice)));
         if let Some(Err(error)) = sent {
             let why = format!("{} has lost everything, and cannot be sent a notice of it: {error}", notice.id);
             state.note(log::Level::Warn, why);

@@ -219,6 +219,9 @@ impl World {
         instance.attempt += 1;
         if config.rules.new_tag_before_hello || instance.membership.is_none() {
             self.show_another(i);
+            // While it has the port nobody else looks.
+            let tags = &mut self.at(i).tags;
+            tags.drain(..tags.len() - 1);
         }
         let instance = self.at(i);
         let hello = instance.session.hello();

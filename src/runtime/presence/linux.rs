@@ -19,7 +19,6 @@ use super::{RollCall, persist};
 use crate::ident::{InstanceId, Tag};
 use crate::runtime::clock;
 use crate::runtime::endpoint::inherit::Owned;
-use crate::runtime::endpoint::is_scarcity;
 use crate::runtime::endpoint::raise::{Height, raise};
 use crate::wire::Notice;
 
@@ -60,16 +59,9 @@ impl Sockets {
 
     pub(super) fn show_another(&mut self, port: u16, id: InstanceId) -> io::Result<()> {
         let tag = Tag::new(clock::chance());
-        let name = membership_name(port, id, tag);
-        // There before the one of an older hello goes, if there are descriptors for three. The first one stays in any case:
-        // as long as it does, all who saw it know that the instance lives.
-        let socket = bind_high(&name).or_else(|error| {
-            if self.memberships.len() < 2 || !is_scarcity(&error) {
-                return Err(error);
-            }
-            self.memberships.truncate(1);
-            bind_high(&name)
-        })?;
+        // There before the one of an older hello goes. The first one stays in any case: as long as it does, all who saw it
+        // know that the instance lives.
+        let socket = bind_high(&membership_name(port, id, tag))?;
         mailbox::open(&socket)?;
         self.memberships.truncate(1);
         self.memberships.push(Membership { tag, socket });
@@ -94,22 +86,17 @@ impl Sockets {
         (found, others)
     }
 
-    /// Sends a notice to the memberships with these tags; without tags, to every membership of its id.
+    /// Sends a notice to the memberships with these tags.
     pub(super) fn notify(&self, port: u16, tags: &[Tag], notice: &Notice) -> io::Result<()> {
-        let listed;
-        let tags = if tags.is_empty() {
-            let found = read_all(port, || std::fs::read("/proc/net/unix"))?;
-            listed =
-                found.members.into_iter().filter(|(id, _)| *id == notice.id).map(|(_, tag)| tag).collect::<Vec<_>>();
-            &listed
-        } else {
-            tags
-        };
+        // What waits in a mailbox is charged to the socket that sent it: one socket could send only some hundred notices
+        // to members that stand still. The presence serves where there is no descriptor for another one.
+        let own = UnixDatagram::unbound().and_then(|own| own.set_nonblocking(true).map(|()| own)).map(Owned::new);
+        let own = own.as_ref().unwrap_or(&self.presence);
         let mut outcome = Err(io::ErrorKind::NotFound.into());
         for tag in tags {
             let name = membership_name(port, notice.id, *tag);
             // One is enough: it looks into all of them.
-            outcome = outcome.and(Ok(())).or(mailbox::send(&self.presence, name.as_bytes(), &notice.encode()));
+            outcome = outcome.and(Ok(())).or(mailbox::send(own, name.as_bytes(), &notice.encode()));
         }
         outcome
     }
@@ -167,6 +154,12 @@ pub(super) fn roll_call(port: u16, own: Option<(InstanceId, Vec<Tag>)>) -> Resul
         Ok(_) => Err("/proc/net/unix does not list this instance: it is not trusted".to_owned()),
         Err(error) => Err(format!("/proc/net/unix cannot be read: {error}")),
     }
+}
+
+/// The memberships that this instance shows.
+pub(super) fn tags_of(port: u16, id: InstanceId) -> io::Result<Vec<Tag>> {
+    let found = read_all(port, || std::fs::read("/proc/net/unix"))?;
+    Ok(found.members.into_iter().filter(|(shown, _)| *shown == id).map(|(_, tag)| tag).collect())
 }
 
 /// The most readings of one roll call.

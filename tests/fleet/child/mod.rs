@@ -133,6 +133,7 @@ pub(super) fn run() {
                     | "share"
                     | "resize"
                     | "meet"
+                    | "meet-in-thread"
                     | "once"
                     | "put"
                     | "delete"
@@ -319,9 +320,12 @@ impl Desk {
                 Ok(String::new())
             }
             "starve" => {
-                // So many descriptors are left.
-                let limit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
-                rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("a lower limit");
+                // So many descriptors are left, and those that the library has set apart count: one that it gives back can
+                // be had again.
+                let resource = rustix::process::Resource::Nofile;
+                let most = rustix::process::getrlimit(resource).maximum.map_or(4200, |most| most.min(4200));
+                let limit = rustix::process::Rlimit { current: Some(most), maximum: Some(most) };
+                rustix::process::setrlimit(resource, limit).expect("a lower limit");
                 let mut hoard: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
                 hoard.truncate(hoard.len() - key.parse::<usize>().expect("a count"));
                 *lock(&self.hoard) = hoard;
@@ -359,6 +363,7 @@ impl Desk {
             "exit" => process::exit(0),
             "share" | "resize" | "limit" | "held-permits" => self.obey_permits(verb, key, rest),
             "meet" => self.meet(key, rest),
+            "meet-in-thread" => self.meet_in_thread(key, rest),
             "send" | "broadcast" | "request" | "command" | "chatter" | "inquire" | "unblock" => {
                 self.obey_control(verb, key, rest)
             }

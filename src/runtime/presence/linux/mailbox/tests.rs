@@ -1,4 +1,4 @@
-use super::super::super::{Mechanism, Presence};
+use super::super::super::{Mechanism, Presence, tags_of};
 use super::*;
 use crate::ident::Tag;
 use crate::runtime::testing::free_port;
@@ -31,8 +31,7 @@ fn a_notice_is_found_by_the_member_that_it_is_for_and_only_once() {
         assert_eq!(b.take_notice(), (None, 0));
         assert_eq!(a.take_notice(), (Some(notice), 0));
         assert_eq!(a.take_notice(), (None, 0));
-        // Its membership is asked of the kernel.
-        b.notify(&[], &notice).unwrap();
+        b.notify(&tags_of(Mechanism::Named, port, A).unwrap(), &notice).unwrap();
         assert_eq!(a.take_notice(), (Some(notice), 0));
     }
 }
@@ -92,4 +91,25 @@ fn a_full_mailbox_takes_nothing_and_holds_nobody_up() {
     assert!(others > 1);
     b.notify(&a.tags(), &notice).unwrap();
     assert_eq!(a.take_notice(), (Some(notice), 0));
+}
+
+#[test]
+fn notices_that_nobody_reads_keep_no_other_one_back() {
+    let port = free_port();
+    let sender = Presence::bind(Mechanism::Named, port, B).unwrap();
+    let silent: Vec<_> = (0x100..0x132).map(InstanceId::new).collect();
+    let join = |id: &InstanceId| {
+        let mut presence = Presence::bind(Mechanism::Named, port, *id).unwrap();
+        presence.join().unwrap();
+        presence
+    };
+    let silent: Vec<_> = silent.iter().map(|id| (*id, join(id))).collect();
+    // As many as fit into one mailbox, and far more in all than the send buffer of one socket holds.
+    for round in 0..10 {
+        for (id, presence) in &silent {
+            let sent = sender.notify(&presence.tags(), &Notice { id: *id, evicted: false });
+            assert!(sent.is_ok(), "{sent:?} for {id} in round {round}");
+        }
+    }
+    assert!(silent.iter().all(|(id, presence)| presence.take_notice().0.is_some_and(|notice| notice.id == *id)));
 }
