@@ -1,6 +1,7 @@
 //! A look at a group from outside.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -51,7 +52,12 @@ impl Observer {
     pub(crate) fn start(shared: Arc<Shared>) -> Result<Self, Error> {
         let thread = {
             let shared = shared.clone();
-            spawn("bw-observer", move || watch(&shared))
+            spawn("bw-observer", move || {
+                if catch_unwind(AssertUnwindSafe(|| watch(&shared))).is_err() {
+                    shared.crash();
+                }
+                shared.end();
+            })
         };
         let thread = thread.map_err(|source| Error::System { attempted: "start a thread", source })?;
         let observer = Self { shared, thread: Mutex::new(Some(thread)) };
@@ -205,5 +211,4 @@ fn watch(shared: &Shared) {
             Step::Bind | Step::Lead | Step::Follow => break,
         }
     }
-    shared.end();
 }

@@ -108,3 +108,42 @@ fn a_subordinate_whose_thread_panics_leaves_and_its_locks_are_free() {
     let living: Vec<_> = others(&members, &rest[0]).into_iter().chain([newcomer]).collect();
     assert_eq!(fleet.agree(&living).epoch, epoch);
 }
+
+#[test]
+fn a_call_that_panics_at_a_barrier_is_not_counted_there() {
+    let fleet = Fleet::with("limit=none");
+    let members = fleet.members(3, "");
+    let (_, rest) = court(&fleet, &members);
+    let (caller, other) = (&rest[0], &rest[1]);
+    let call = caller.call("meet-in-thread phase 2");
+    caller.expect(0, "meets", &[("name", "phase")]);
+    caller.process.ask("rage caller 1").unwrap();
+    // The call reads what the supervisor sends, such as that a member has joined, unless another thread reads just then.
+    fleet::eventually("the call panics", || {
+        fleet.member("").ask("leave").unwrap();
+        call.is_over()
+    });
+    assert_eq!(call.done().text("panicked"), "true");
+    // Behind the withdrawal of its arrival, whatever connection that went over.
+    caller.lock("g", "mutex order").unwrap();
+    refused(other.meet("phase 2 within=0").answer(), "TimedOut");
+    let [one, two] = [caller, other].map(|member| member.meet("phase 2"));
+    assert!(one.answer().is_ok() && two.answer().is_ok());
+}
+
+#[test]
+fn an_observer_whose_thread_panics_ends() {
+    let fleet = Fleet::new();
+    fleet.member("");
+    let observer = fleet.observer();
+    rage(&observer, "bw-observer");
+    fleet.member("");
+    observer.expect(0, "crashed", &[]);
+    observer.expect(0, "closed", &[]);
+
+    // Before it has seen a reign it is the call that fails.
+    let process = fleet.process();
+    process.ask("rage bw-observer").unwrap();
+    let refused = process.ask(&format!("observe o group={} port={}", fleet.group, fleet.port)).unwrap_err();
+    assert!(refused.starts_with("Crashed"), "{refused}");
+}

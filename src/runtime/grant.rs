@@ -30,7 +30,7 @@ impl Shared {
         }
         let (request, frame) = state.session.acquire(name.clone(), mode);
         let woken = state.calls.begin(request);
-        let _unwound = Unwound { shared: self, request };
+        let _unwound = Unwound { shared: self, request, give_up: Session::cancel };
         self.submit(state, frame);
         let granted =
             Waiting { shared: self, request, began, patience, woken, late: None, asked: None, ping: None }.wait();
@@ -107,10 +107,12 @@ impl Shared {
 }
 
 /// Gives a request up if the call panics, most likely in the application's logger: otherwise a grant would be kept that no
-/// call takes.
-struct Unwound<'a> {
-    shared: &'a Shared,
-    request: Request,
+/// call takes, or a party counted at a barrier that does not wait there.
+pub(super) struct Unwound<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) request: Request,
+    /// Gives it up in the session, and returns what to send.
+    pub(super) give_up: fn(&mut Session, Request) -> Option<ToSupervisor>,
 }
 
 impl Drop for Unwound<'_> {
@@ -119,7 +121,7 @@ impl Drop for Unwound<'_> {
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let mut state = self.shared.state();
                 state.calls.end(self.request);
-                let frame = state.session.cancel(self.request);
+                let frame = (self.give_up)(&mut state.session, self.request);
                 self.shared.submit(state, frame);
             }));
         }

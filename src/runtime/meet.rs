@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::bell::Bell;
 use super::calls::{Answer, Patience, TRY};
+use super::grant::Unwound;
 use super::shared::Shared;
-use crate::coordinator::session::Withdrawal;
+use crate::coordinator::session::{Session, Withdrawal};
 use crate::error::Error;
 use crate::ident::{Name, Request};
 
@@ -19,6 +20,11 @@ impl Shared {
         }
         let (request, frame) = state.session.arrive(name.clone(), parties);
         let woken = state.calls.begin(request);
+        let give_up = |session: &mut Session, request| match session.withdraw(request) {
+            Withdrawal::Asked(frame) => frame,
+            Withdrawal::Done | Withdrawal::Decided => None,
+        };
+        let _unwound = Unwound { shared: self, request, give_up };
         self.submit(state, frame);
         let mut answer = self.await_answer(request, &woken, began, patience);
         if matches!(answer, Err(Error::TimedOut { .. })) {

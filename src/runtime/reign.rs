@@ -392,7 +392,14 @@ impl Reign {
 
     /// Ends the reign because one of its threads has panicked, most likely in the application's logger. It may panic again.
     pub(super) fn crash(&self) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.stop(Ended::Crashed, Duration::ZERO)));
+        // Each by itself, so that a panic in the first does not keep the reign from its end.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.drain(Ended::Crashed, Duration::ZERO)));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let core = self.core();
+            if core.ended.is_none() {
+                self.end(core, Ended::Crashed);
+            }
+        }));
     }
 
     /// The same, when nothing else looks after the connections any more.

@@ -24,4 +24,13 @@ impl Desk {
         };
         Ok(format!("leads={}", wait.is_leader()))
     }
+
+    /// The same in a thread of the name `caller`; says whether the call panicked.
+    pub(super) fn meet_in_thread(&self, key: &str, rest: &[String]) -> Result<String, Error> {
+        std::thread::scope(|scope| {
+            let caller = std::thread::Builder::new().name("caller".to_owned());
+            let call = caller.spawn_scoped(scope, || self.meet(key, rest)).expect("a thread");
+            call.join().unwrap_or_else(|_| Ok("panicked=true".to_owned()))
+        })
+    }
 }
