@@ -397,6 +397,8 @@ impl Grants {
                 let what = ToMember::Grant(Grant { request: key.1, token, since: self.now, abandoned });
                 self.told.push(Told { to: key.0, what });
             }
+            // Looks at all holders, and so is done once.
+            let holder = lock.eldest();
             while let Some(place) = lock.next_untold(slice, is_ready) {
                 let next = Ticket { epoch: self.epoch, n: self.tickets + 1 };
                 let Some((now, waiting, ahead)) = lock.tell(place, next) else { break };
@@ -407,7 +409,6 @@ impl Grants {
                 if let Some(live) = self.live.get_mut(&waiting.key) {
                     live.place = Some(now);
                 }
-                let holder = lock.eldest();
                 self.told.push(Told { to, what: ToMember::Queued(Queued { request, ticket, ahead, holder }) });
             }
             if *slice == 0 {

@@ -149,8 +149,13 @@ impl Grants {
         }
     }
 
-    /// An instance that has ended begins anew under the same id, as a newcomer may that has read no Welcome: what is left
-    /// of it ends first. No more than it has asked for since it began.
+    /// Whether what an instance had that has ended is not all freed yet.
+    pub fn is_ending(&self, id: InstanceId) -> bool {
+        self.rest.has_ended(id)
+    }
+
+    /// An instance that has ended begins anew under the same id: what is left of it ends first, in one step. The supervisor
+    /// lets no newcomer in under an id of which much is left: [`Grants::is_ending`].
     pub(super) fn finish_end(&mut self, id: InstanceId) {
         while self.rest.has_ended(id) {
             self.rest.visits.retain(|(visited, _)| *visited != id);

@@ -78,6 +78,10 @@ impl Supervisor {
         {
             return self.refuse(link, Refusal::Full { limit: self.settings.member_limit });
         }
+        if is_fresh && self.grants.is_ending(id) {
+            // Its former owner has ended, and what that one had is being freed in slices.
+            return self.refuse(link, Refusal::Busy);
+        }
         if self.rules.effects_follow_the_handshake {
             self.take_over(link, &hello);
         }

@@ -44,7 +44,8 @@ impl Supervisor {
         } else if matches!(self.phase, Phase::Opening(_) | Phase::Open) {
             // The own instance is part of the reign a moment before the reign is open.
             self.looks.asked.insert((id, request), self.looks.last + 1);
-            self.looks.changed = true;
+            // What is asked while a look is under way is judged when it is over, with all that was asked meanwhile.
+            self.looks.changed |= self.looks.running.is_none();
         }
     }
 
@@ -134,7 +135,7 @@ mod tests {
     use super::super::{Control, LinkId, Settings};
     use super::*;
     use crate::ident::{Kind, Name, Resource, Tag};
-    use crate::wire::message::{Mode, ToMember, ToSupervisor, Want};
+    use crate::wire::message::{Mode, Refusal, ToMember, ToSupervisor, Want};
 
     /// The end of a member goes on in slices, and its locks are not all free yet.
     #[test]
@@ -177,5 +178,16 @@ mod tests {
         let frames = told(&mut supervisor, other);
         assert!(matches!(frames.last(), Some(ToMember::Grant(_))), "{frames:?}");
         assert!(supervisor.is_behind(), "another lock is still to be freed");
+        // Whatever is said under its id meanwhile, what it had is freed in slices.
+        let again = LinkId(10);
+        say_hello(&mut supervisor, again, 2, &[]);
+        assert_eq!(told(&mut supervisor, again), [ToMember::Refused(Refusal::Busy)]);
+        assert!(supervisor.is_behind());
+        while supervisor.is_behind() {
+            supervisor.go_on();
+        }
+        let again = LinkId(11);
+        say_hello(&mut supervisor, again, 2, &[]);
+        assert!(supervisor.registry().get(InstanceId::new(2)).is_some(), "{:?}", told(&mut supervisor, again));
     }
 }
