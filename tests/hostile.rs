@@ -188,6 +188,9 @@ fn p15_another_wire_version_is_refused_with_both_versions() {
     newer[9..11].copy_from_slice(&(WIRE_VERSION + 6).to_be_bytes());
     let expected = Refusal::Wire { supervisor: WIRE_VERSION, client: WIRE_VERSION + 6 };
     assert_eq!(refused(fleet.port, &newer), expected);
+    // A member says all of its handshake at once, and only the first frame of it is the same in all versions.
+    newer.extend([0, 0, 0, 2, 0xee, 0xee]);
+    assert_eq!(refused(fleet.port, &newer), expected);
     assert_undisturbed(&fleet, &members, &agreed);
 }
 
@@ -356,6 +359,15 @@ fn p15_a_service_that_answers_something_else_is_a_foreign_service() {
         let error = Group::new("hostile").unwrap().port(port).observe().expect_err("nobody to observe");
         assert!(format!("{error:?}").contains("ForeignService"), "{error:?}");
     }
+}
+
+#[test]
+fn b2_a_listener_that_takes_every_id_away_keeps_no_join_for_ever() {
+    let port = service(|mut stream| {
+        let _ = stream.read(&mut [0; 256]);
+        let _ = stream.write_all(&encoded(&[ToMember::Forfeited]));
+    });
+    join_error(port);
 }
 
 #[test]

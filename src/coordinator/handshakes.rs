@@ -148,9 +148,11 @@ impl Handshakes {
         } else {
             None
         };
-        first.map(|(spoke, progressed, link)| Excess {
+        // A running member brings the names that it knows with its first words.
+        let brings = |link| self.all.get(link).is_some_and(|handshake| handshake.weight.items > 0);
+        first.map(|(_, progressed, link)| Excess {
             link: *link,
-            may_be_a_member: *spoke && self.now < *progressed + Self::PAUSE,
+            may_be_a_member: brings(link) && self.now < *progressed + Self::PAUSE,
         })
     }
 

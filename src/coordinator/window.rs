@@ -62,6 +62,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// Of how many the reason of their end is taken over from earlier reigns: less than one frame holds.
+    const DEPARTED_LIMIT: usize = 32_768;
+
     /// A window that waits for the winner's own word and for the kernel's.
     pub fn new(me: InstanceId, rules: Rules) -> Self {
         Self {
@@ -134,7 +137,10 @@ impl Window {
             self.highest_base = self.highest_base.max(claim.token);
         }
         for (gone, reason) in &brought.departed {
-            self.departed.insert(*gone, *reason);
+            // All of them travel in one frame. Of the others only the reason is lost.
+            if self.departed.len() < Self::DEPARTED_LIMIT {
+                self.departed.insert(*gone, *reason);
+            }
         }
         self.forfeits.extend(&brought.forfeits);
         // What it says of itself is no more than its claim.

@@ -404,10 +404,10 @@ fn stands(link: &Link, buffer: &mut [u8]) -> bool {
 }
 
 /// Writes what there is for a connection that was just heard, but for no other. An answer whose being written is waited
-/// for is left to others as well, since that can take as long as the peer likes.
+/// for, or that is long, is left to others as well, since that can take as long as the peer likes.
 fn answer(reign: &Reign, link: &Arc<Link>, mut touched: Vec<Arc<Link>>) -> Vec<Arc<Link>> {
     let own = touched.iter().position(|other| other.id == link.id);
-    if let Some(own) = own.filter(|_| !link.outbox.is_watched()) {
+    if let Some(own) = own.filter(|_| !link.outbox.is_watched() && link.outbox.len() <= AT_ONCE) {
         touched.swap_remove(own);
         match link.outbox.flush(&link.stream) {
             // A new connection takes this much without waiting.
@@ -445,6 +445,9 @@ impl Visitor {
 
 /// How often the accepting thread looks at the time while a handshake is not accepted yet.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The most bytes that a new connection takes without being read.
+const AT_ONCE: usize = 16 * 1024;
 
 /// How many rounds in a row may bring nothing before the next is put off.
 const PATIENT_ROUNDS: u32 = 8;

@@ -32,6 +32,8 @@ struct Memory {
     refusal: Option<Refusal>,
     /// The own running time of winning the port for nothing, since the last open reign.
     in_vain: Duration,
+    /// It has got a new id since a supervisor has welcomed it.
+    was_renamed: bool,
 }
 
 /// Runs an instance until it leaves, or until it is clear that it never gets a seat. If this thread panics, or one without
@@ -97,9 +99,10 @@ fn elect(shared: &Arc<Shared>) {
                 let Some(stream) = stream.take() else { break };
                 let course = follow(shared, stream, election.patience());
                 log::debug!("connection to the supervisor: {}", course.ended);
-                memory.ended(shared, &course);
-                let greeted = match course.ended {
+                let greeted = match &course.ended {
+                    Followed::Renamed if memory.renamed_in_vain(&course) => Greeted::PutOff,
                     Followed::Disconnected | Followed::Renamed => {
+                        memory.ended(shared, &course);
                         (heir, election) = elect_again(shared, lacked);
                         continue;
                     }
@@ -107,9 +110,11 @@ fn elect(shared: &Arc<Shared>) {
                     Followed::Foreign => Greeted::Foreign,
                     Followed::Starved => Greeted::Starved,
                     Followed::Refused(Refusal::Group) => Greeted::OtherGroup,
-                    Followed::Refused(why) => memory.refused(why),
+                    Followed::Refused(why) => memory.refused(why.clone()),
                 };
                 election.greeted(greeted, course.silent, clock::monotonic(), clock::chance());
+                // Its pauses count for the election.
+                memory.ended(shared, &course);
             }
             Step::Lead => {
                 let Some(listener) = listener.take() else { break };
@@ -195,10 +200,17 @@ impl Memory {
         greeted
     }
 
+    /// Whether the instance has a new id because of this connection, and that for the second time before any supervisor
+    /// has welcomed it. Then it does not begin anew: whatever listens there would have it do so for ever.
+    fn renamed_in_vain(&mut self, course: &Course) -> bool {
+        course.supervisor.is_none() && std::mem::replace(&mut self.was_renamed, true)
+    }
+
     /// A connection to a supervisor has ended.
     fn ended(&mut self, shared: &Shared, course: &Course) {
         if let Some(supervisor) = course.supervisor {
             self.in_vain = Duration::ZERO;
+            self.was_renamed = false;
             self.backoff.ended(supervisor, course.lasted);
             // Whoever elects after the end of a supervisor waits for nothing.
             if course.lacks.is_none() && !self.backoff.pause(0).is_zero() && !shared.is_gone(supervisor) {
@@ -217,12 +229,13 @@ impl Memory {
         if how == Ended::Resigned {
             return false;
         }
+        let began = Instant::now();
         if how != Ended::FailStop {
             self.backoff.ended(shared.id(), lasted);
             self.pause(shared);
         }
-        self.in_vain =
-            if shared.has_joined() { Duration::ZERO } else { self.in_vain + lasted.min(Duration::from_secs(2)) };
+        let ran = (lasted + began.elapsed()).min(Duration::from_secs(2));
+        self.in_vain = if shared.has_joined() { Duration::ZERO } else { self.in_vain + ran };
         self.in_vain >= IN_VAIN
             && shared.hopeless(Error::System {
                 attempted: "supervise the group",

@@ -1,11 +1,14 @@
 //! What the supervisor says, and what becomes of it: replies, events, calls that are woken.
 
 use super::calls::Answer;
+use super::endpoint;
 use super::outbox::Outbox;
 use super::presence::Presence;
 use super::shared::{Shared, State, new_nonce, new_presence};
 use crate::coordinator::session::{Effect, Misplaced, Notice};
+use crate::coordinator::supervisor::Lack;
 use crate::entry::Entry;
+use crate::error::Error;
 use crate::event::Event;
 use crate::ident::{Kind, Request, Resource, Version};
 use crate::wire::message::{ToMember, ToSupervisor, Value};
@@ -145,7 +148,17 @@ impl Shared {
 
     fn rename(&self, state: &mut State) {
         let old = state.session.id();
-        match new_presence(&self.settings) {
+        let is_scarcity =
+            |error: &Error| matches!(error, Error::System { source, .. } if endpoint::is_scarcity(source));
+        let made = new_presence(&self.settings).or_else(|error| {
+            if !is_scarcity(&error) {
+                return Err(error);
+            }
+            // All is lost under the old id, so that it may look gone.
+            state.presence = None;
+            new_presence(&self.settings)
+        });
+        match made {
             Ok((id, presence)) => {
                 // The new sockets are there before the old ones go: at no time does this process look gone.
                 state.presence = Some(presence);
@@ -154,6 +167,9 @@ impl Shared {
                 self.hub.emit(&Event::Forfeited { old, new: id });
             }
             Err(error) => {
+                if is_scarcity(&error) {
+                    self.hub.emit(&Event::Starved { lacks: Lack::Descriptors });
+                }
                 let why = format!("cannot take a new id after forfeiting the old one: {error}");
                 state.note(log::Level::Error, why);
                 state.leaving = true;

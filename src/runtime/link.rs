@@ -176,6 +176,9 @@ impl Reader {
                 decoder.set_limit(LIMIT_BEFORE_ACCEPTANCE);
             })?;
             frames.extend(more);
+            if frames.last().is_some_and(is_foreign) {
+                break;
+            }
         }
         self.decoder.release();
         Ok(frames)
@@ -200,7 +203,11 @@ impl Reader {
             let mut frames = Vec::new();
             while let Some(frame) = decoder.next::<ToSupervisor>()? {
                 each(decoder);
+                let is_last = is_foreign(&frame);
                 frames.push(frame);
+                if is_last {
+                    break;
+                }
             }
             Ok(frames)
         });
@@ -214,6 +221,12 @@ impl Reader {
 
 pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Whether what follows this frame is in another version of the protocol, and so cannot be decoded: the frame itself can,
+/// and its answer is the two versions.
+fn is_foreign(frame: &ToSupervisor) -> bool {
+    matches!(frame, ToSupervisor::Hello(hello) if hello.wire != WIRE_VERSION)
 }
 
 /// What a peer is told whose bytes make no sense.

@@ -8,7 +8,8 @@ use crate::error::Listener;
 /// The process that listens on this port of 127.0.0.1; `None` if there is none, or it cannot be told.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn find(port: u16) -> Option<Listener> {
-    let inode = linux::listening(&std::fs::read_to_string("/proc/net/tcp").ok()?, port)?;
+    let listening = |list: &str| linux::listening(&std::fs::read_to_string(list).ok()?, port);
+    let inode = listening("/proc/net/tcp").or_else(|| listening("/proc/net/tcp6"))?;
     // Names are any bytes.
     let shown = linux::shown(&std::fs::read("/proc/net/unix").unwrap_or_default(), port);
     std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
@@ -34,10 +35,18 @@ mod linux {
     use std::collections::BTreeSet;
     use std::fs;
 
-    /// The inode of the socket that listens on this port, in the list of `/proc/net/tcp`.
+    /// The inode of the socket that listens on this port, in the list of `/proc/net/tcp` or `/proc/net/tcp6`.
     pub(super) fn listening(list: &str, port: u16) -> Option<u64> {
-        // 127.0.0.1 or any address; the state 0A is that of a listener.
-        let locals = ["0100007F", "00000000"].map(|address| format!("{address}:{port:04X}"));
+        /// 127.0.0.1 and any address, as they are, as IPv6 addresses, and the latter of IPv6 alone.
+        const LOCALS: [&str; 5] = [
+            "0100007F",
+            "00000000",
+            "0000000000000000FFFF00000100007F",
+            "0000000000000000FFFF000000000000",
+            "00000000000000000000000000000000",
+        ];
+        let locals = LOCALS.map(|address| format!("{address}:{port:04X}"));
+        // The state 0A is that of a listener.
         list.lines().find_map(|line| {
             let fields: Vec<_> = line.split_ascii_whitespace().collect();
             let listens =
@@ -99,6 +108,14 @@ mod tests {
         assert_eq!(Some(found.program.as_ref()), own.file_name());
         drop(listener);
         assert_eq!(find(port), None);
+    }
+
+    #[test]
+    fn a_listener_of_every_address_of_both_kinds_is_found() {
+        // Where the machine has no IPv6 there is none to be found.
+        let Ok(listener) = TcpListener::bind("[::]:0") else { return };
+        let port = listener.local_addr().expect("its address").port();
+        assert_eq!(find(port).expect("this process listens").pid, std::process::id());
     }
 
     #[test]

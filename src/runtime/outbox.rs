@@ -91,6 +91,11 @@ impl Outbox {
         lock(&self.queue).watched = true;
     }
 
+    /// How many bytes wait to be written.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.queue).bytes.len()
+    }
+
     /// Whether somebody asked and was not told yet.
     pub(crate) fn is_watched(&self) -> bool {
         lock(&self.queue).watched

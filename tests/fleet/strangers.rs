@@ -50,7 +50,7 @@ pub fn join_from(group: &str, stamp: Stamp) -> ToSupervisor {
     })
 }
 
-pub fn encoded(frames: &[ToSupervisor]) -> Vec<u8> {
+pub fn encoded(frames: &[impl Message]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frames.iter().for_each(|frame| frame.encode(&mut bytes));
     bytes

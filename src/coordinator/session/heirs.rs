@@ -47,7 +47,8 @@ impl Session {
         }
     }
 
-    const YIELDED: usize = 256;
+    /// For how many memberships winners leave the office in favour of others, between two closed windows.
+    pub(in super::super) const YIELDED: usize = 256;
 
     /// The supervisor leaves its office.
     pub(super) fn office_left(&mut self, sort: LeaveSort) {

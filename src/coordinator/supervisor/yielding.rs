@@ -6,6 +6,7 @@
 //! are told for which, and tell it to their own supervisor halves. One that renews its membership all the time is left the
 //! office only so often.
 
+use super::super::session::Session;
 use super::{LinkId, Output, Phase, StepDown, Supervisor};
 use crate::ident::{InstanceId, Tag};
 use crate::wire::message::LeaveSort;
@@ -36,7 +37,10 @@ impl Supervisor {
         }
         let is_new = |tag: &Tag| !self.rules.yields_once || !yielded.contains(&(id, *tag));
         let Some(tag) = shown.into_iter().find(is_new) else { return };
-        if self.rules.yields_once && yielded.iter().filter(|(before, _)| *before == id).count() >= Self::YIELDS {
+        let of_this_one = yielded.iter().filter(|(before, _)| *before == id).count();
+        // What cannot be remembered would be yielded to again and again.
+        let is_full = yielded.len() >= Session::YIELDED;
+        if self.rules.yields_once && (of_this_one >= Self::YIELDS || is_full) {
             return;
         }
         self.freeze(LeaveSort::ResigningOver(id, tag));

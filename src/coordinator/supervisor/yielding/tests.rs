@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 
-use super::super::super::session::Session;
 use super::super::super::window::RollCall;
 use super::super::handshake::tests::{group, nonce_of, say_hello, told};
 use super::super::{Control, Settings, WIRE_VERSION};
@@ -111,6 +110,18 @@ fn the_office_is_left_for_a_membership_once() {
     let mut winner = supervisor(Control { yielded: often, ..Control::default() });
     winner.called(everyone(&[(1, 1), (2, 99)]));
     assert_eq!(foreign_hello(&mut winner, 2), None, "it renews its membership all the time");
+}
+
+#[test]
+fn the_office_is_left_to_no_one_when_no_more_can_be_remembered() {
+    let yielded: BTreeSet<_> = (0..Session::YIELDED as u64).map(|n| (id(1000 + n), Tag::new(n))).collect();
+    for (count, leaves) in [(Session::YIELDED - 1, true), (Session::YIELDED, false)] {
+        let yielded = yielded.iter().copied().take(count).collect();
+        let mut supervisor = supervisor(Control { yielded, ..Control::default() });
+        supervisor.called(everyone(&[(1, 1), (2, 2)]));
+        say_hello(&mut supervisor, LinkId::LOCAL, 1, &[1, 2]);
+        assert_eq!(foreign_hello(&mut supervisor, 2).is_some(), leaves, "{count} are remembered");
+    }
 }
 
 #[test]
