@@ -30,7 +30,7 @@ pub enum Error {
         port: u16,
         /// Why.
         reason: PortReason,
-        /// The process that listens there, if one does and this user may know.
+        /// The process that listens there, if one does: on Linux and Android, if this user may know.
         listener: Option<Listener>,
     },
     /// The supervisor does not take this instance in.
@@ -42,7 +42,7 @@ pub enum Error {
         port: u16,
         /// How long it was waited for.
         waited: Duration,
-        /// The process that listens there, if this user may know.
+        /// The process that listens there: on Linux and Android, if this user may know.
         listener: Option<Listener>,
     },
     /// The time given for the call has passed.
@@ -92,7 +92,8 @@ pub enum Error {
     NotSupervisor,
     /// There is nobody who could take the office over.
     NoHeir,
-    /// The instance has left its group.
+    /// The instance has left its group. A call that lists this error fails with [`Error::Crashed`] instead if a thread of the
+    /// instance has panicked.
     Left,
     /// Every id that was tried is in use on this machine: the names are taken by some other program.
     PresenceTaken,
@@ -146,7 +147,8 @@ pub struct Listener {
     pub pid: u32,
     /// The name of its program.
     pub program: String,
-    /// Whether it has an instance of a group on this port, and so is no stranger.
+    /// Whether it has an instance of a group on this port, and so is no stranger. `false` also if the kernel does not show
+    /// that.
     pub is_instance: bool,
     /// Whether it stands still: it is stopped, in a debugger, or in a call that the kernel cannot interrupt.
     pub stands_still: bool,
@@ -155,7 +157,7 @@ pub struct Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} ({})", self.pid, Plain(&self.program))?;
-        f.write_str(if self.is_instance { ", an instance of this group" } else { ", no instance of this group" })?;
+        f.write_str(if self.is_instance { ", an instance on this port" } else { "" })?;
         f.write_str(if self.stands_still { ", which stands still" } else { "" })
     }
 }
@@ -220,7 +222,7 @@ impl fmt::Display for Error {
             Self::Sandboxed { source } => {
                 write!(f, "this process may not have abstract unix sockets, perhaps because of a sandbox: {source}")
             }
-            Self::Forked => f.write_str("the instance belongs to the parent of this process"),
+            Self::Forked => f.write_str("this process was forked and has not let go of its parent's sockets"),
             Self::System { attempted, source } => write!(f, "cannot {attempted}: {source}"),
         }
     }

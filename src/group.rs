@@ -49,7 +49,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group of this name, which is what [`Name`](crate::Name) allows: 1 to 128 bytes, all of which can be seen.
+    /// A group of this name, which is what [`Name`](crate::Name) allows: 1 to 128 bytes of characters that can be seen.
     ///
     /// # Errors
     ///
@@ -265,6 +265,7 @@ impl Group {
     /// - [`Error::System`] if this process lacks descriptors or threads.
     /// - [`Error::Sandboxed`] if this process may not have abstract Unix sockets.
     /// - [`Error::Forked`] if it cannot close what it inherited from a parent that is an instance.
+    /// - [`Error::Crashed`] if the application's logger has panicked meanwhile.
     /// - [`Error::PresenceTaken`], and [`Error::Option`] for an option out of its range.
     pub fn join(self) -> Result<Instance, Error> {
         self.join_within(None)

@@ -84,7 +84,8 @@
 //! The round trip to the supervisor is not counted: a call gives the supervisor a second to answer, also if its time is
 //! shorter. So a time-out of zero means "do not wait for others". The call succeeds if there is nothing else to wait for. It
 //! fails with [`Error::TimedOut`] at once if a lock is held, if an election is on, or if this copy has not the office or
-//! has a guard of it; and within that second if a handler, a policy or a recipient is slow, since the supervisor
+//! has a guard of it (`join` waits that second, and `wait_timeout` of a barrier can fail with [`Error::Interrupted`]: see
+//! there); and within that second if a handler, a policy or a recipient is slow, since the supervisor
 //! cannot know that they will be.
 //!
 //! # Values that all copies share
@@ -190,8 +191,9 @@
 //!
 //! # Features
 //!
-//! `native` (default): Unix calls beyond the standard library, through `rustix`: sockets that the kernel closes first when
-//! a process dies, which makes failover faster. `cli`: the `bellwether` command.
+//! `native` (default): Unix calls beyond the standard library, through `rustix` and `nix`: sockets that the kernel closes
+//! first when a process dies, which makes failover faster; on Linux also notices to members that were given up, and joining
+//! again in a forked child. `cli`: the `bellwether` command.
 
 #![forbid(unsafe_code)]
 

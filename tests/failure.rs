@@ -354,7 +354,7 @@ fn b2_a_stopped_supervisor_stays_supervisor() {
     let error = joining.answer().unwrap_err();
     assert!(error.starts_with("SupervisorUnresponsive"), "{error}");
     let named = format!("process {}", supervisor.process.pid);
-    assert!(error.contains(&named) && error.contains("an instance of this group, which stands still"), "{error}");
+    assert!(error.contains(&named) && error.contains("an instance on this port, which stands still"), "{error}");
     rest[0].expect(0, "hung", &[("supervisor", supervisor.id.as_str())]);
     for member in &rest {
         let status = member.status();

@@ -252,7 +252,7 @@ impl Door<'_> {
     /// Ends a connection without waiting until its peer has read why.
     fn drop_at_once(&mut self, id: LinkId) {
         log::debug!("connection {} is dropped to make room for others", id.0);
-        self.refuse(id, Refusal::Slow);
+        self.refuse(id, Refusal::Busy);
         self.parting.pop_back();
     }
 

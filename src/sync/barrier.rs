@@ -90,17 +90,20 @@ impl Barrier {
     ///
     /// If all have arrived by the time the supervisor hears that the time has passed, the call passes with the others. It
     /// then waits to be let go, whatever the time. So a barrier of one lets its caller pass with no time at all, and a barrier
-    /// that lacks only this caller does: with [`Duration::ZERO`] the call asks whether it is the last. (Where the application
-    /// has a [policy](crate::Group::policy) such a call has gone before the verdict comes.)
+    /// that lacks only this caller does: with [`Duration::ZERO`] the call asks whether it is the last. (A
+    /// [policy](crate::Group::policy) takes time: with one, a call with no time mostly fails with [`Error::TimedOut`], since its
+    /// arrival is taken back before the verdict.)
+    ///
+    /// A caller whose instance is paused or not connected counts when it is back.
     ///
     /// # Errors
     ///
     /// - Those of [`Barrier::wait`].
-    /// - [`Error::TimedOut`]: this caller does not count any more, and none of those that it would have passed with passes
-    ///   because of it.
+    /// - [`Error::TimedOut`]: this caller does not count any more, and no call passes because of it. The barrier can be used
+    ///   again at once.
     /// - [`Error::Interrupted`]: no supervisor has answered for a second, and it is unknown whether this caller counts. The
     ///   others may pass, and if this one was to lead, then without a leader. The arrival is taken back as soon as a
-    ///   supervisor answers, unless it was counted before.
+    ///   supervisor answers, unless it was counted before; until then it counts beside that of another call.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWait, Error> {
         self.wait_within(Patience::For(timeout))
     }

@@ -64,7 +64,8 @@ impl Guard {
     ///
     /// Asks no other process. On Linux with the feature `native`, a process that was stopped learns of a loss within 100
     /// milliseconds of its own running time, whatever has become of the supervisor that gave it up: the kernel keeps a
-    /// notice for it. There is no such notice if another user has filled the instance's sockets with datagrams. Elsewhere a
+    /// notice for it. There is no such notice if another user has filled the instance's sockets with datagrams, or if the supervisor
+    /// could not read `/proc/net/unix`. Elsewhere a
     /// process learns of a loss only from a supervisor that answers it, and until then this can return `true` while
     /// another process holds the lock.
     pub fn is_held(&self) -> bool {
@@ -72,8 +73,8 @@ impl Guard {
     }
 
     /// Releases it, and blocks until the supervisor has confirmed that: a `try_lock` that begins after this call has
-    /// returned does not find this holder, in whatever process it is made. Takes one round trip, or as long as an election
-    /// takes.
+    /// returned does not find this holder, in whatever process it is made. Takes one round trip; during an
+    /// election, until the next reign is open, but at most a second.
     ///
     /// Dropping the guard releases it as well and does not wait: a message to another process, by whatever way, can
     /// overtake the release. Where only the lock itself orders what is done, drop the guard; where something else does,

@@ -73,7 +73,7 @@ impl Mutex {
     }
 
     /// Blocks until it is held, waiting for holders and those ahead for at most [this long](crate#time-outs), and up to a tenth
-    /// of a second longer for a last answer, which is as exact as that of [`Mutex::try_lock`].
+    /// of a second longer, or to a second in all if the time is shorter, for a last answer, which is as exact as that of [`Mutex::try_lock`].
     ///
     /// # Errors
     ///

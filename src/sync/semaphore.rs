@@ -72,7 +72,7 @@ impl Semaphore {
     }
 
     /// The same, waiting for holders and those ahead for at most [this long](crate#time-outs), and up to a tenth of a second
-    /// longer for a last answer, as from [`Mutex::lock_timeout`](super::Mutex::lock_timeout).
+    /// longer, or to a second in all if the time is shorter, for a last answer, as from [`Mutex::lock_timeout`](super::Mutex::lock_timeout).
     ///
     /// # Errors
     ///

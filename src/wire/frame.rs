@@ -12,8 +12,8 @@ use super::error::DecodeError;
 
 /// The highest length field from a peer that has not said Hello yet.
 ///
-/// Whoever reaches the port can make the supervisor hold this much memory, once per unfinished handshake. A Hello takes
-/// 27 bytes today; the rest is room for a later proof of who the client is.
+/// Every connection that has not said Hello can make the supervisor hold this much memory. A Hello takes 35 bytes today, the
+/// kind included; the rest is room for a later proof of who the client is.
 pub const LIMIT_BEFORE_TRUST: usize = 4 * 1024;
 
 /// The highest length field from a peer that has said Hello and whose handshake is not accepted yet.

@@ -24,7 +24,7 @@
 //! | `u8` `u16` `u32` `u64` | 1, 2, 4, 8 bytes |
 //! | `bool` | u8: 0 no, 1 yes, nothing else |
 //! | `text` | u16 length in bytes, UTF-8 |
-//! | `name` | a text of 1 to 128 bytes, no control character, no white space at either end |
+//! | `name` | a text of 1 to 128 bytes, no control character, no character that cannot be seen or that changes the direction of others (`src/text.rs` lists them), no white space at either end |
 //! | `bytes` | u32 length, bytes |
 //! | `option T` | u8: 0 none, nothing follows; 1 some, `T` follows |
 //! | `list T` | u32 count, then so many `T` |
@@ -32,7 +32,7 @@
 //! | `nonce` | u64; 0: not known, which no instance has |
 //! | `named` | id, nonce |
 //! | `stamp` | epoch, u64: a version of the registry, of the state, or of a state value; all zero: none |
-//! | `resource` | u8 kind: 0 mutex, 1 rwlock, 2 semaphore, 3 once, 4 value; name |
+//! | `resource` | u8 kind: 0 mutex, 1 rwlock, 2 semaphore, 3 once, 4 value, 5 barrier, which no request may name: it is denied; name |
 //! | `ticket` | epoch, u64: a place in a queue |
 //! | `order` | u8: 0 pause; 1 resume; 2 stop; 3 custom, then a value |
 //! | `reason` | a text of at most 1024 bytes, for people |
@@ -59,12 +59,15 @@
 //! arrived, a text or bytes before they are copied, a count against the bytes behind it before room is made for the list.
 //!
 //! A handshake takes at most five seconds of the supervisor's running time, and a millisecond more for each name, claim and
-//! arrival that it brings; at no time may it bring nothing new for five seconds. Before ClaimsEnd at most 256 frames and
-//! 136 KiB may bring nothing new. A connection that takes longer is refused with reason 4. Of too many connections the
-//! supervisor ends one that has said nothing, or that has brought nothing for longest.
+//! arrival that it brings; at no time may it bring nothing new for five seconds; a connection that takes longer is
+//! refused with reason 4. Before ClaimsEnd at most 256 frames more than there are items may come, and at most 136 KiB beyond
+//! 192 bytes for each item; more, or more than 393 216 items, is refused with reason 3. Of more than 4096 connections, or if
+//! they cost more than 64 MiB together, the supervisor refuses one with reason 8 that has said nothing, or that has brought
+//! nothing for longest.
 //!
 //! A member closes when a supervisor sends more than any group can have: a view, names or forfeits of more than 65 536
-//! members, a view of more than 64 MiB, a state beyond its bounds, a list of locks of more than 256 MiB.
+//! members, a view of more than 64 MiB, a state beyond its bounds, a list of locks, with that of
+//! barriers, of more than 256 MiB.
 //!
 //! A length of 0, a length above the bound, a kind that the direction does not have, a body that ends within a field or
 //! goes on after the last, a text that is not UTF-8, a number that its field cannot have: each is a [`DecodeError`].
@@ -104,11 +107,11 @@
 //!   all that have arrived; when the window closes, Forfeits\*, Entries\*, Value\*, Opened.
 //! - To a newcomer in an open window: nothing until the window closes, then as outside a window.
 //!
-//! A client whose epoch, token base, token or version of a state lies more than 2^53 above the supervisor's clock and above
+//! A client of which an epoch (also one in a stamp), the token base or a token lies more than 2^53 above the supervisor's clock and above
 //! all that the supervisor's own member half knew when it won is refused with reason 3 after its ClaimsEnd. A member closes
-//! when its supervisor says a number beyond 2^63. True ones are nanoseconds since 1970, and rise a little faster.
+//! when its supervisor says an epoch of a view, a token base or a token beyond 2^63. True ones are nanoseconds since 1970, and rise a little faster.
 //!
-//! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete or Go comes before the Welcome
+//! Then Deltas, each on top of the view before. No Queued, Grant, Stored, Conflict, Complete, Go or Withdrawn comes before the Welcome
 //! or Opened that carries a view. A Put or an Arrive that was not answered is said again after it. Of two Puts
 //! with one request on one connection the second was said already, and nothing comes of it.
 //!
@@ -174,7 +177,7 @@
 //!
 //! **14 Arrive**: request, name of the barrier, u32 parties, 1 to 4096. From a member that waits at a barrier, and again,
 //! once, after each Opened or Welcome with a view until it may pass: only what was said on the present connection counts.
-//! Complete and Go, or Denied follows.
+//! Complete and Go, Denied, or after a Withdraw Withdrawn follows.
 //!
 //! **15 Completed**: name of the barrier, stamp generation, list of (id, request). From a joining member that had Complete
 //! and no Go yet. Whom it names and who is there is written Complete, unless it said Completed itself; then all are let go
@@ -205,7 +208,7 @@
 //! waits, or is denied.
 //!
 //! **24 Ask**: request, value. From a member or an observer with a view: a question for the application's handler at the
-//! supervisor. Reply, Failed or Denied follows. Those that wait are heard in their order, and answered in any.
+//! supervisor. Reply, Failed, Denied, or before a Leave Interrupted follows. Those that wait are heard in their order, and answered in any.
 //!
 //! **25 Command**: request, option id, order. From an observer with a view: for this one, or for all. Delivered,
 //! Undelivered, Interrupted or Denied follows. A member says no such thing; it is denied. Custom waits as messages do and
@@ -215,18 +218,20 @@
 //! after a Release, the next owner is told that nobody vouches for what the lock protects.
 //!
 //! **27 Withdraw**: request. From a member that does not want to wait at a barrier any longer, behind the Arrive of the same
-//! connection. Withdrawn follows, or Go if the request is part of a complete generation. One that was not answered is said
+//! connection. Withdrawn or Denied follows, or Go if the request is part of a complete generation. One that was not answered is said
 //! again on the next connection, behind the Arrive.
 //!
 //! # From the supervisor
 //!
 //! **64 Refused**: u8, then: 0 wire version, u16 supervisor's, u16 client's; 1 other group; 2 full, u32 limit; 3
 //! protocol, reason; 4 slow; 5 leaving; 6 attempt, the last attempt that was accepted from this id; 7 taken, the id is another
-//! instance's; 8 busy. *Frozen with 0.* The end of the connection follows. Nothing was changed. With 6 the attempt was not
+//! instance's; 8 busy. *Frozen with 0.* The end of the connection follows. Before the Welcome nothing was
+//! changed. After it the member is set aside: with 7 if the view of a survivor contradicts its claim, or if a member takes the
+//! id of an observer, with 8 if there is no thread for the connection. A member without a nonce is refused with 3. With 6 the attempt was not
 //! above the last one, or more than 2^20 above it; the member raises its own, within the same bound, and comes again. After
 //! 4, 5, 7 and 8 it comes again as well.
 //!
-//! **65 Forfeited**: nothing. *Frozen.* To a member whose id has ended while it was silent. The end of the connection
+//! **65 Forfeited**: nothing. *Frozen.* To a member whose id has ended, or whose nonce is not that of the id. The end of the connection
 //! follows.
 //!
 //! **66 Entries**: list entry. A part of a whole view, for the Welcome or Opened that follows.
@@ -288,7 +293,8 @@
 //!
 //! **86 Interrupted**: request. To a writer that said a Put again: the key has another version than then, by another
 //! write, so that it is unknown whether this one was done. To the sender of a message or a command: the connection of the one
-//! that it was for ended while it was on its way.
+//! that it was for ended while it was on its way. Before a Leave also to the sender of a Post, an Ask or a Command that was
+//! begun and whose outcome is not known.
 //!
 //! **87 Locks**: list row. A part of the answer to a Survey. Rows of the same resource in a row belong together.
 //!

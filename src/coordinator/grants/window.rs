@@ -204,9 +204,9 @@ impl Grants {
     /// [`Grants::open`]. Does nothing when called again.
     ///
     /// `limited`: the window was closed by its limit. Somebody who was not heard may hold a higher token than those who
-    /// were, so every holding gets a fresh one, in the order of the old ones. `failure`: the
-    /// reign before did not end in order, or may have known of an owner that died; then names without a claim that
-    /// vouches begin as unknown.
+    /// were, so every holding gets a fresh one, in the order of the old ones. `failure`: there
+    /// was a reign before, or an owner that died may have been known; then names without a claim that vouches begin as
+    /// unknown.
     ///
     /// A claim that still does not fit is told `Lost`, a wait that can never be granted `Denied`.
     pub fn close(&mut self, epoch: Epoch, base: Token, limited: bool, failure: bool) {

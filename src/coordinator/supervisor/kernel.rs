@@ -125,7 +125,8 @@ impl Supervisor {
         let missing = window.begin_expiry();
         for id in &missing {
             let tags: Vec<_> = window.shown(*id).collect();
-            // One that shows no membership has never asked for anything, or this system has no names for memberships.
+            // One that shows no membership has never asked for anything, or this system has no names for memberships, or
+            // does not let them be read.
             if !tags.is_empty() && self.rules.expired_are_notified {
                 self.outputs.push(Output::Notify { id: *id, tags, evicted: false });
                 if self.rules.notice_before_expiry {

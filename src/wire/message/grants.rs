@@ -89,7 +89,8 @@ pub struct Grant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Abandoned {
-    /// It released, or there was none.
+    /// It released, or no owner is known. After the end of all copies nothing is known: a copy that died alone in the middle
+    /// of its work leaves `Clean` behind.
     Clean,
     /// It died, was evicted, or was silent beyond the window limit, while it held.
     Died {
