@@ -78,7 +78,7 @@ pub struct Barriers {
 /// Something that has to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// That this is complete, to these; and [`Barriers::noted`] when it was written to one of them.
+    /// That this is complete, to these; and [`Barriers::noted`] when one of them is sure to know it.
     Complete(Vec<InstanceId>, Generation),
     /// That the request may pass, and whether it leads.
     Go(InstanceId, Request, bool),
@@ -290,7 +290,14 @@ impl Barriers {
         keys.into_iter().for_each(|key| self.drop_key(key));
     }
 
-    /// `Complete` of this generation was written to this member.
+    /// Whether the member has said on its present connection that it waits in this generation, which only one says that is
+    /// part of the reign.
+    pub fn has_said(&self, id: InstanceId, number: Stamp) -> bool {
+        let meeting = self.meetings.get(&number);
+        meeting.is_some_and(|meeting| meeting.waiters.range(all_of(id)).any(|(_, said)| *said))
+    }
+
+    /// `Complete` of this generation is known to this member, whatever becomes of its connection.
     pub fn noted(&mut self, id: InstanceId, number: Stamp) {
         if let Some(meeting) = self.meetings.get_mut(&number) {
             meeting.unnoted.remove(&id);

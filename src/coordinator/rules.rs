@@ -82,6 +82,8 @@ pub struct Rules {
     pub new_tag_before_hello: bool,
     /// Nobody passes a barrier before everyone who waits there was written that it may.
     pub complete_before_go: bool,
+    /// A member that may give up its connection unread knows what is complete when it has read it.
+    pub complete_is_read: bool,
     /// An arrival at a barrier stands until the supervisor has said that it was taken back.
     pub withdrawals_are_awaited: bool,
     /// Who knows that a barrier is complete and has not passed tells the next supervisor.
@@ -136,6 +138,7 @@ impl Rules {
         epochs_are_unique: true,
         new_tag_before_hello: true,
         complete_before_go: true,
+        complete_is_read: true,
         withdrawals_are_awaited: true,
         completed_is_claimed: true,
         verdicts_need_the_request: true,

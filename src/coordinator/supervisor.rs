@@ -156,7 +156,8 @@ pub struct Supervisor {
     writes: Writes,
     barriers: Barriers,
     /// Which completions of barriers have not reached their waiters yet.
-    unwritten: meeting::Unwritten,
+    unwritten: meeting::Sent,
+    unread: meeting::Sent,
     head: ViewHead,
     /// Who had forfeited when the window closed: a part of every view of the reign.
     forfeits: Vec<Forfeit>,
@@ -259,7 +260,8 @@ impl Supervisor {
             grants: Grants::new().with_rules(rules),
             writes: Writes::default(),
             barriers: Barriers::new(rules),
-            unwritten: meeting::Unwritten::new(),
+            unwritten: meeting::Sent::new(),
+            unread: meeting::Sent::new(),
             head: ViewHead { stamp: Stamp::default(), base: Token::default(), written: 0, whole: true },
             forfeits: Vec::new(),
             links: BTreeMap::from([(LinkId::LOCAL, Link { sent: 0, written: 0, state: LinkState::Silent })]),

@@ -268,7 +268,7 @@
 //! **78 Conflict**: request, stamp. To a writer: the key has this version and not the expected one.
 //!
 //! **79 Complete**: as 15. To every waiter of the generation; Go to any of them follows when it was written to all that
-//! have not ended. From then on the wait cannot be given up. It may name requests that have passed.
+//! have not ended; to one that has said no Arrive of it on this connection a Ping follows, and its Pong is awaited. From then on the wait cannot be given up. It may name requests that have passed.
 //!
 //! **80 Go**: request, bool leader. To a waiter that has had Complete and has said Arrive on this connection: the barrier
 //! lets it pass. At most one of a generation leads: the first in the list, or the next if that one ended before any Go was

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::session::Withdrawal;
 use super::super::supervisor::Supervisor;
-use super::walk::{explain, shrink, walk};
+use super::walk::{explain, replay, shrink, walk};
 use super::world::{World, owner};
 use super::{Config, Fault, Rules, explore};
 use crate::ident::{Name, Request, Stamp};
@@ -288,6 +288,40 @@ fn is_needed(off: fn(&mut Rules), sorts: &[&str]) {
 #[test]
 fn finding_28_somebody_passes_before_all_can_know_it() {
     is_needed(|rules| rules.complete_before_go = false, &["LEFT BEHIND", "PASSED WITHOUT"]);
+}
+
+/// A member whose supervisor stands still gives up its connection before it has read that it is part of the reign.
+#[test]
+fn somebody_passes_before_all_have_read_that_they_can() {
+    use super::world::Action::{
+        Arrive, Call, Continue, Elect, FailStop, GiveUp, Kill, Leave, Probe, Read, Receive, Stop, TimeOut, Write,
+    };
+    let told = [
+        [Arrive(1, 0), Arrive(1, 0), TimeOut(1), Read(1, 1), Leave(2), Arrive(0, 0), Read(1, 1)].as_slice(),
+        // The supervisor begins anew and takes the other one in.
+        &[
+            FailStop(0),
+            Elect(0),
+            Probe(0),
+            Receive(1),
+            Elect(1),
+            Read(1, 2),
+            Read(1, 2),
+            Call(0),
+            Read(1, 2),
+            Read(1, 2),
+        ],
+        &[Write(1, 2), Receive(1), Write(1, 2), Write(1, 2), Write(1, 2), Stop(0), GiveUp(1), Continue(0), Write(1, 2)],
+        &[Kill(0), Elect(1), Probe(1), Call(1)],
+    ];
+    for complete_is_read in [false, true] {
+        let rules = Rules { complete_is_read, ..Rules::ALL };
+        let start = World::at_rest(Config { rules, length: 90, ..ROUGH }.with(&[(Fault::Stop, 5)]));
+        let (world, _) = replay(&start, &told.concat());
+        let parted = world.bad.as_ref().is_some_and(|what| what.starts_with("PASSED WITHOUT"));
+        assert_eq!(parted, !complete_is_read, "{:?}", world.bad);
+        assert!(parted || world.bad.is_none(), "{:?}", world.bad);
+    }
 }
 
 #[test]

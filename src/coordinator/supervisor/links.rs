@@ -212,6 +212,7 @@ impl Supervisor {
         self.writes.forget_link(link);
         self.forget_lane(link);
         self.unwritten.remove(&link);
+        self.unread.remove(&link);
         self.asks.forget_link(link);
         self.forget_mail(link);
         self.eviction_unread(link);

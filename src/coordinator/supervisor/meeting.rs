@@ -7,8 +7,9 @@ use super::{LinkId, LinkState, Output, Phase, Place, Supervisor};
 use crate::ident::{InstanceId, Request, Stamp};
 use crate::wire::message::{Generation, ToMember};
 
-/// Which `Complete` was written with which frame of a connection, for those that have not reached its kernel yet.
-pub(super) type Unwritten = BTreeMap<LinkId, Vec<(u64, InstanceId, Stamp)>>;
+/// Which `Complete` was sent with which frame of a connection, of those that have not reached its kernel yet; or before which
+/// ping, of those that the member has not read yet.
+pub(super) type Sent = BTreeMap<LinkId, Vec<(u64, InstanceId, Stamp)>>;
 
 impl Supervisor {
     /// Writes what the barriers decided, and whatever follows from what is written at once.
@@ -56,19 +57,36 @@ impl Supervisor {
         let open = |link: &LinkId| self.links.get(link).is_some_and(|found| found.state != LinkState::Closing);
         let to = to.iter().filter_map(|id| self.link_of(*id).filter(open).map(|link| (link, *id)));
         let to: Vec<(LinkId, InstanceId)> = to.collect();
-        let links: Vec<_> = to.iter().map(|(link, _)| *link).collect();
-        self.cast(links.clone(), ToMember::Complete(generation));
-        let watched: Vec<_> = links.into_iter().filter(|link| *link != LinkId::LOCAL).collect();
+        self.cast(to.iter().map(|(link, _)| *link).collect(), ToMember::Complete(generation));
+        let mut watched = Vec::new();
+        for (link, id) in to {
+            if link == LinkId::LOCAL {
+                self.barriers.noted(id, number);
+            } else if self.barriers.has_said(id, number) || !self.rules.complete_is_read {
+                let sent = self.links.get(&link).map_or(0, |found| found.sent);
+                self.unwritten.entry(link).or_default().push((sent, id, number));
+                watched.push(link);
+            } else {
+                // It may not have read that it is part of the reign, and then it may give the connection up and with it all
+                // that it has not read.
+                let ping = self.ping(link);
+                self.unread.entry(link).or_default().push((ping, id, number));
+            }
+        }
         if !watched.is_empty() {
             self.outputs.push(Output::Watch(watched));
         }
-        for (link, id) in to {
-            let sent = self.links.get(&link).map_or(0, |found| found.sent);
-            if link == LinkId::LOCAL {
-                self.barriers.noted(id, number);
-            } else {
-                self.unwritten.entry(link).or_default().push((sent, id, number));
-            }
+    }
+
+    /// A member has read all that was sent to it before this ping.
+    pub(super) fn completes_read(&mut self, link: LinkId, ping: u64) {
+        let Some(unread) = self.unread.get_mut(&link) else { return };
+        let read: Vec<_> = unread.extract_if(.., |(sent, ..)| *sent <= ping).collect();
+        if unread.is_empty() {
+            self.unread.remove(&link);
+        }
+        for (_, id, number) in read {
+            self.barriers.noted(id, number);
         }
     }
 

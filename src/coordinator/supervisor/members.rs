@@ -25,7 +25,10 @@ impl Supervisor {
             ToSupervisor::Survey(n) => self.survey(link, n),
             ToSupervisor::Leave => self.left(link, id),
             ToSupervisor::Ping(n) => self.send(link, ToMember::Pong(n)),
-            ToSupervisor::Pong(n) => self.ponged(link, id, n),
+            ToSupervisor::Pong(n) => {
+                self.ponged(link, id, n);
+                self.completes_read(link, n);
+            }
             ToSupervisor::Value(value) => self.fetched_value(link, value),
             ToSupervisor::StateEnd => self.fetched(link, id),
             frame @ (ToSupervisor::Acquire(_)

@@ -54,24 +54,26 @@ impl Supervisor {
             return;
         }
         let newest = self.newest();
-        let Succession { pings, asked, heir, .. } = &mut self.succession;
+        let Succession { asked, heir, .. } = &mut self.succession;
         asked.retain(|id, (link, _)| newest.get(id) == Some(link));
         if heir.is_some_and(|heir| !asked.contains_key(&heir)) {
             // The others have to say once more that they run: that was not noted while there was an heir.
             *heir = None;
             asked.clear();
         }
-        let mut questions = Vec::new();
-        for (id, link) in newest {
-            asked.entry(id).or_insert_with(|| {
-                *pings += 1;
-                questions.push((link, *pings));
-                (link, *pings)
-            });
+        let unasked: Vec<_> = newest.into_iter().filter(|(id, _)| !asked.contains_key(id)).collect();
+        for (id, link) in unasked {
+            let ping = self.ping(link);
+            self.succession.asked.insert(id, (link, ping));
         }
-        for (link, ping) in questions {
-            self.send(link, ToMember::Ping(ping));
-        }
+    }
+
+    /// Asks a member for proof that it runs, and has read all that was sent before.
+    pub(super) fn ping(&mut self, link: LinkId) -> u64 {
+        self.succession.pings += 1;
+        let ping = self.succession.pings;
+        self.send(link, ToMember::Ping(ping));
+        ping
     }
 
     /// A member answers a ping: one who is to have the office has proved that it runs.

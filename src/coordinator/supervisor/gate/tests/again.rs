@@ -99,6 +99,8 @@ fn an_arrival_that_is_complete_cannot_be_refused_any_more() {
     case.back(LinkId(20), 2, Vec::new());
     case.say(LinkId(20), arrive(1, "b", 2));
     assert_eq!(case.questions.len(), 0);
+    // It has read so much that it knows.
+    case.say(LinkId(20), ToSupervisor::Pong(1));
     assert!(matches!(case.about(LinkId(20)).last(), Some(ToMember::Go(..))));
     assert!(matches!(case.about(THREE).last(), Some(ToMember::Go(..))));
 }
