@@ -82,6 +82,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{member, welcome};
+    use super::super::{Effect, Notice};
     use super::*;
     use crate::ident::{Epoch, Nonce, Stamp, Token};
     use crate::wire::message::{Delta, Entry, Opened, Standing, ToMember, ViewHead, Welcome};
@@ -107,7 +108,7 @@ mod tests {
     }
 
     /// The next reign, of 1, to which these belong.
-    fn next_reign(session: &mut Session, ids: &[InstanceId]) {
+    fn next_reign(session: &mut Session, ids: &[InstanceId]) -> Vec<Effect> {
         session.disconnected();
         session.hello();
         let supervisor = InstanceId::new(1);
@@ -120,7 +121,24 @@ mod tests {
             written: 0,
             whole: true,
         };
-        session.receive(ToMember::Opened(Opened { supervisor, view, departed: Vec::new() })).expect("the opening");
+        session.receive(ToMember::Opened(Opened { supervisor, view, departed: Vec::new() })).expect("the opening")
+    }
+
+    #[test]
+    fn a_supervisor_that_has_left_has_not_failed_whatever_the_next_one_knows() {
+        for (leaves, reason) in [(true, EndReason::Left), (false, EndReason::Failed)] {
+            let mut session = joined();
+            let me = session.id();
+            if leaves {
+                session.receive(ToMember::Leave(LeaveSort::Leaving)).expect("a word of leave");
+            }
+            let effects = next_reign(&mut session, &[me, OTHER]);
+            let ended = |effect: &Effect| match effect {
+                Effect::Tell(Notice::Ended(entry, reason, _)) => Some((entry.id, *reason)),
+                _ => None,
+            };
+            assert_eq!(effects.iter().filter_map(ended).collect::<Vec<_>>(), [(InstanceId::new(1), reason)]);
+        }
     }
 
     #[test]

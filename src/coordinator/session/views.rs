@@ -49,7 +49,7 @@ impl Session {
         let old = std::mem::replace(&mut self.view, view);
         self.note_pause();
         self.heard.clear();
-        self.departed.clear();
+        let heard = std::mem::take(&mut self.departed);
         self.forget_heirs();
         self.stamp = head.stamp;
         self.epoch = self.epoch.max(head.stamp.epoch);
@@ -61,8 +61,9 @@ impl Session {
         self.confirm_grants(effects);
         self.survey_again(effects);
         for (id, entry) in old.iter().filter(|(id, _)| !self.view.contains_key(id)) {
-            let reason =
-                departed.iter().find(|(ended, _)| ended == id).map_or(EndReason::Failed, |(_, reason)| *reason);
+            let said = departed.iter().find(|(ended, _)| ended == id).map(|(_, reason)| *reason);
+            // An observer is sent no reasons, and has heard how its supervisor left.
+            let reason = said.or_else(|| heard.get(id).copied()).unwrap_or(EndReason::Failed);
             effects.push(Effect::Tell(Notice::Ended(entry.clone(), reason, self.predecessor)));
         }
         for (id, entry) in &self.view {

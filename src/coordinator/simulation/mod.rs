@@ -310,6 +310,22 @@ fn everything_happens_to_four_instances_that_write_to_the_state() {
     explore("state", config, 25_000);
 }
 
+/// A member whose supervisor stands still gives up its connection, and with it what it has not read.
+#[test]
+fn connections_are_given_up_unread_while_the_state_is_written() {
+    let config = Config { slots: 3, locks: 0, acquires: 0, puts: 6, capacity: 2, length: 100, ..EVERYTHING }.with(&[
+        (Fault::Start, 0),
+        (Fault::Cancel, 0),
+        (Fault::Abandon, 0),
+        (Fault::Limit, 0),
+        (Fault::Leave, 0),
+        (Fault::Stop, 5),
+        (Fault::GiveUp, 5),
+        (Fault::FailStop, 3),
+    ]);
+    explore("given up unread", config, 30_000);
+}
+
 #[test]
 fn many_short_lives() {
     let config = Config { slots: 4, locks: 1, held: Some(1), length: 40, slices: 1, ..EVERYTHING };
