@@ -204,9 +204,9 @@ impl World {
             Notice::Joined(entry) => {
                 // What a dead one had written and nobody had read may still show it for a moment.
                 let lives = self.instances[owner(entry.id)].presence == Some(entry.id);
-                // And a stranger may speak under an id that has ended.
-                let is_own = self.used[Fault::Intrude as usize] == 0;
-                if lives && is_own && self.notes(i).ended.contains(&entry.id) {
+                // And a stranger may speak under an id that a supervisor has given up.
+                let given_up = self.used[Fault::Intrude as usize] > 0 && self.ghost.given_up.contains(&entry.id);
+                if lives && !given_up && self.notes(i).ended.contains(&entry.id) {
                     self.fail(format!("CAME BACK: {i} sees {} again, whose end it had seen", entry.id));
                 }
             }

@@ -62,7 +62,8 @@ impl World {
         let server = &self.instances[usize::from(server)];
         let id = self.instances[usize::from(i)].session.id();
         let is_open = server.supervisor.as_ref().is_some_and(|supervisor| !supervisor.is_window_open());
-        is_open || server.session.view().contains_key(&id)
+        // The view of one that has forfeited is kept for a comparison, and is no knowledge any more.
+        is_open || !server.session.is_fresh() && server.session.view().contains_key(&id)
     }
 
     /// Nothing is read of anybody else meanwhile: what comes between two frames of a stranger comes before or after it in
