@@ -7,9 +7,10 @@
 //! # One use of a barrier
 //!
 //! The first to arrive fixes how many are needed. When so many have arrived that are connected and not paused, they are a *generation*:
-//! `Complete` is written to all of them, and only when it was written to all, `Go` to each. Whoever arrives meanwhile
-//! belongs to the next one. A waiter whose connection ends before it was written `Complete` holds the others back until
-//! it is back or has ended.
+//! `Complete` is written to all of them, and only when all are sure to know it, `Go` to each. A member that has said on its
+//! present connection that it waits is sure to know what was written to it. One that has not may still give the connection up
+//! unread, and knows it when it has answered a ping behind the `Complete`. An arrival that comes meanwhile belongs to the next
+//! generation. A waiter whose connection ends before it is sure to know holds the others back until it is back or has ended.
 //!
 //! An arrival counts while it was said on the present connection of its member. Members say their arrivals again after
 //! every Welcome and Opened, once. So a `Go` cannot be followed by another word about the same request.
